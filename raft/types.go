@@ -109,3 +109,6 @@ type Config struct {
 	// LeaseDrift is the part of ElectionMin that clock-rate differences may eat; a lease lasts ElectionMin-LeaseDrift.
 	LeaseDrift time.Duration
 }
+
+// A GroupID names one replicated log among the many that share a host. The rules never look at it.
+type GroupID uint64

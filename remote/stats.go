@@ -1,0 +1,70 @@
+package remote
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// Stats counts what happened since NewTCP. The numbers are read one by one: they need not add up to the last one.
+type Stats struct {
+	Peers       map[raft.NodeID]PeerStats
+	Conns       int    // incoming connections now, those in handshake included
+	Refused     uint64 // incoming connections that did not pass the handshake
+	LastRefusal string // why the last one did not
+}
+
+// PeerStats counts the traffic with one node.
+type PeerStats struct {
+	Addr      string        // where it is dialled; empty when unknown
+	Connected map[Lane]bool // the connections that we dialled
+	Queued    map[Lane]int  // bytes handed to a lane and not yet on the socket, by estimate
+	Sent      uint64        // envelopes written to the socket
+	SentBytes uint64        // frames whole
+	Received  uint64        // envelopes delivered
+	RecvBytes uint64        // frames whole
+	Dropped   uint64        // posts that did not leave, whatever the reason
+	Dials     uint64        // attempts
+	LastError string        // the last failure to connect, to stay connected or to accept from there
+	ErrorAt   time.Time     // when that was
+}
+
+// peerCounters is what the goroutines that serve one peer count in.
+type peerCounters struct {
+	connected [lanes]atomic.Bool
+	queued    [lanes]atomic.Int64
+	sent      atomic.Uint64
+	sentBytes atomic.Uint64
+	received  atomic.Uint64
+	recvBytes atomic.Uint64
+	dropped   atomic.Uint64
+	dials     atomic.Uint64
+	lastError atomic.Pointer[datedError]
+}
+
+type datedError struct {
+	text string
+	at   time.Time
+}
+
+func (p *peerCounters) fail(err error) {
+	p.lastError.Store(&datedError{err.Error(), time.Now()})
+}
+
+func (p *peerCounters) stats(addr string) PeerStats {
+	s := PeerStats{
+		Addr: addr, Connected: make(map[Lane]bool, lanes), Queued: make(map[Lane]int, lanes),
+		Sent: p.sent.Load(), SentBytes: p.sentBytes.Load(),
+		Received: p.received.Load(), RecvBytes: p.recvBytes.Load(),
+		Dropped: p.dropped.Load(), Dials: p.dials.Load(),
+	}
+	for l := range lanes {
+		s.Connected[l] = p.connected[l].Load()
+		s.Queued[l] = int(p.queued[l].Load())
+	}
+	if e := p.lastError.Load(); e != nil {
+		s.LastError, s.ErrorAt = e.text, e.at
+	}
+	return s
+}

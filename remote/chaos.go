@@ -48,3 +48,78 @@ func (f *front) delay() time.Duration {
 	}
 	return max(f.Delay, 0)
 }
+
+// A delayLine stands between a reading goroutine and Deliver while there is Chaos. Only once something was to be
+// delayed does it take a goroutine, which then stays for the rest of the connection, to keep order.
+type delayLine struct {
+	in      *inbound
+	from    raft.NodeID
+	peer    *peer
+	queue   *queue
+	done    chan struct{}
+	waiting []waiting
+}
+
+func (l *delayLine) running() bool { return l.queue != nil }
+
+// pass takes on what survives f.
+func (l *delayLine) pass(batch []Envelope, f *front) {
+	now, t := time.Now(), l.in.t
+	kept := l.waiting[:0]
+	for _, e := range batch {
+		if f.loses(l.from) {
+			l.peer.dropped.Add(1)
+			continue
+		}
+		kept = append(kept, waiting{Envelope: e, cost: cost(e), at: now})
+	}
+	l.waiting = kept
+	if f.delay() == 0 && !l.running() {
+		lucky := batch[:0]
+		for _, w := range kept {
+			lucky = append(lucky, w.Envelope)
+		}
+		l.peer.received.Add(uint64(len(lucky)))
+		t.deliver(l.from, lucky)
+	} else {
+		if !l.running() {
+			l.queue, l.done = newQueue(t.cfg.QueueBytes, nil), make(chan struct{})
+			go l.run()
+		}
+		l.peer.dropped.Add(uint64(l.queue.push(kept)))
+	}
+	clear(kept)
+}
+
+func (l *delayLine) run() {
+	defer close(l.done)
+	defer l.in.survive()
+	t := l.in.t
+	var batch []Envelope
+	for {
+		f := t.weather.now.Load()
+		taken, bytes, next, over := l.queue.take(batch[:0], frameTarget, f.delay())
+		if over {
+			return
+		}
+		if batch = taken; len(batch) == 0 {
+			if idle(l.in.ctx, l.queue.wake, f, next) != nil {
+				return
+			}
+			continue
+		}
+		l.peer.received.Add(uint64(len(batch)))
+		t.deliver(l.from, batch)
+		clear(batch)
+		l.queue.release(bytes)
+	}
+}
+
+// close waits for the goroutine. What is still delayed then is lost with the connection.
+func (l *delayLine) close() {
+	if l.running() {
+		l.in.cancel(nil)
+		l.queue.close()
+		<-l.done
+	}
+}

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,8 +31,9 @@ type PeerStats struct {
 	ErrorAt   time.Time     // when that was
 }
 
-// peerCounters is what the goroutines that serve one peer count in.
-type peerCounters struct {
+// A peer is what the goroutines that serve one node share: where it is dialled, and counters.
+type peer struct {
+	addr      atomic.Pointer[string]
 	connected [lanes]atomic.Bool
 	queued    [lanes]atomic.Int64
 	sent      atomic.Uint64
@@ -48,13 +50,21 @@ type datedError struct {
 	at   time.Time
 }
 
-func (p *peerCounters) fail(err error) {
+// address is empty while unknown.
+func (p *peer) address() string {
+	if addr := p.addr.Load(); addr != nil {
+		return *addr
+	}
+	return ""
+}
+
+func (p *peer) fail(err error) {
 	p.lastError.Store(&datedError{err.Error(), time.Now()})
 }
 
-func (p *peerCounters) stats(addr string) PeerStats {
+func (p *peer) stats() PeerStats {
 	s := PeerStats{
-		Addr: addr, Connected: make(map[Lane]bool, lanes), Queued: make(map[Lane]int, lanes),
+		Addr: p.address(), Connected: make(map[Lane]bool, lanes), Queued: make(map[Lane]int, lanes),
 		Sent: p.sent.Load(), SentBytes: p.sentBytes.Load(),
 		Received: p.received.Load(), RecvBytes: p.recvBytes.Load(),
 		Dropped: p.dropped.Load(), Dials: p.dials.Load(),
@@ -67,4 +77,31 @@ func (p *peerCounters) stats(addr string) PeerStats {
 		s.LastError, s.ErrorAt = e.text, e.at
 	}
 	return s
+}
+
+// A limiter lets a few complaints through at once and then one a second.
+type limiter struct {
+	mu         sync.Mutex
+	left       float64
+	last       time.Time
+	suppressed int
+}
+
+func (l *limiter) allow(now time.Time) (suppressed int, ok bool) {
+	const burst = 5
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.last.IsZero() {
+		l.left = burst
+	} else {
+		l.left = min(burst, l.left+now.Sub(l.last).Seconds())
+	}
+	l.last = now
+	if l.left < 1 {
+		l.suppressed++
+		return 0, false
+	}
+	l.left--
+	suppressed, l.suppressed = l.suppressed, 0
+	return suppressed, true
 }

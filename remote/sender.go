@@ -1,0 +1,193 @@
+package remote
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/stage"
+)
+
+// complainAgain is how long the log is spared a connection error that it knows already.
+const complainAgain = 30 * time.Second
+
+// What the transport tells a sender besides *Post.
+type (
+	moved struct{} // the peer is to be dialled elsewhere
+	alive struct{} // the peer has just dialled us: it is worth an attempt now
+)
+
+// A sender is the actor that sends to one peer. It gathers posts until its mailbox runs empty, hands
+// them to the lane's session, and dials on demand, with growing pauses. It never touches a socket.
+type sender struct {
+	t       *TCP
+	node    raft.NodeID
+	peer    *peer
+	stopped func(*actor.PID)
+	lanes   [lanes]link
+}
+
+// A link is a sender's side of one lane.
+type link struct {
+	gathered []waiting
+	bytes    int
+	session  *session // nil while there is no connection and no attempt at one
+	since    time.Time
+	up       bool
+	failures int       // in a row
+	pause    time.Time // no attempt before
+	said     string    // the last error logged
+	saidAt   time.Time
+}
+
+func (s *sender) Receive(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *Post:
+		s.post(c.Self(), m)
+	case *stage.Drained:
+		s.flush()
+	case *sessionUp:
+		s.up(m.session)
+	case *sessionDown:
+		s.down(m.session, m.err)
+	case *alive:
+		for l := range s.lanes {
+			s.lanes[l].pause = time.Time{}
+		}
+	case *moved:
+		s.flush()
+		s.release()
+	case *actor.Stopping:
+		s.flush()
+		s.release()
+	case *actor.Restarting:
+		s.release()
+	case *actor.Stopped:
+		s.stopped(c.Self())
+	case actor.SystemMessage, actor.AutoReceiveMessage: // rest of the lifecycle
+	default:
+		s.t.cfg.Log.Warn("unexpected message", "type", fmt.Sprintf("%T", m))
+	}
+}
+
+func (s *sender) post(self *actor.PID, m *Post) {
+	size := cost(m.Envelope)
+	if size == 0 || m.Lane >= lanes {
+		s.peer.dropped.Add(1)
+		s.t.cfg.Log.Error("post does not travel", "type", fmt.Sprintf("%T", m.Envelope.Message), "lane", m.Lane)
+		return
+	}
+	l := &s.lanes[m.Lane]
+	if l.session == nil && !s.dial(self, m.Lane) || s.t.weather.now.Load().loses(s.node) {
+		s.peer.dropped.Add(1)
+		return
+	}
+	l.gathered = append(l.gathered, waiting{Envelope: m.Envelope, cost: size})
+	if l.bytes += size; l.bytes >= frameTarget {
+		s.flushLane(l)
+	}
+}
+
+// dial starts an attempt unless the last failure is too recent.
+func (s *sender) dial(self *actor.PID, lane Lane) bool {
+	l, now := &s.lanes[lane], time.Now()
+	if now.Before(l.pause) {
+		return false
+	}
+	h := hello{cluster: s.t.cfg.Cluster, from: s.t.cfg.Node, to: s.node, lane: lane}
+	l.session, l.since, l.up = open(s.t, self, s.peer, h), now, false
+	return true
+}
+
+func (s *sender) flush() {
+	for l := range s.lanes {
+		s.flushLane(&s.lanes[l])
+	}
+}
+
+func (s *sender) flushLane(l *link) {
+	if len(l.gathered) == 0 {
+		return
+	}
+	if l.session == nil { // it went down since the posts came
+		s.peer.dropped.Add(uint64(len(l.gathered)))
+	} else {
+		now := time.Now()
+		for i := range l.gathered {
+			l.gathered[i].at = now
+		}
+		s.peer.dropped.Add(uint64(l.session.queue.push(l.gathered)))
+	}
+	clear(l.gathered)
+	l.gathered, l.bytes = l.gathered[:0], 0
+}
+
+func (s *sender) up(session *session) {
+	lane := session.hello.lane
+	if l := &s.lanes[lane]; l.session == session {
+		l.up, l.since = true, time.Now()
+		s.peer.connected[lane].Store(true)
+		s.t.cfg.Log.Info("connected", "peer", s.node, "lane", lane, "addr", session.addr)
+	}
+}
+
+// down plans the next attempt. A connection that lasted forgives earlier failures; one that broke at once, perhaps
+// because of what we sent, is a failure as well.
+func (s *sender) down(session *session, err error) {
+	lane := session.hello.lane
+	l := &s.lanes[lane]
+	if l.session != session {
+		return
+	}
+	now := time.Now()
+	lasted := l.up && now.Sub(l.since) >= s.t.cfg.BackoffMax
+	l.session, l.up = nil, false
+	s.peer.connected[lane].Store(false)
+	if lasted {
+		l.failures, l.pause = 0, time.Time{}
+	} else {
+		l.pause = now.Add(s.t.cfg.backoff(l.failures))
+		l.failures++
+	}
+	s.complain(l, lane, session.addr, err)
+}
+
+func (s *sender) complain(l *link, lane Lane, addr string, err error) {
+	if err == nil || errors.Is(err, errReleased) || s.t.ctx.Err() != nil {
+		return
+	}
+	text := err.Error()
+	if op := (*net.OpError)(nil); errors.As(err, &op) { // else its ephemeral port makes each one new
+		text = op.Op + op.Err.Error()
+	}
+	if text != l.said || time.Since(l.saidAt) >= complainAgain {
+		l.said, l.saidAt = text, time.Now()
+		s.t.cfg.Log.Warn("no connection", "peer", s.node, "lane", lane, "addr", addr, "err", err)
+	}
+}
+
+// release ends all sessions. What was flushed to them may still leave.
+func (s *sender) release() {
+	for i := range s.lanes {
+		l := &s.lanes[i]
+		if l.session != nil {
+			l.session.release()
+			s.peer.connected[i].Store(false)
+		}
+		*l = link{}
+	}
+}
+
+// backoff is the pause after so many failures in a row before the present one: it doubles, and half of it is
+// drawn, so that nodes that failed together do not come back together.
+func (c *Config) backoff(failures int) time.Duration {
+	pause := c.BackoffMax
+	if failures < 32 && c.BackoffFirst < c.BackoffMax>>failures {
+		pause = c.BackoffFirst << failures
+	}
+	return pause/2 + rand.N(pause/2+1)
+}

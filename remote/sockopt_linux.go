@@ -1,0 +1,30 @@
+package remote
+
+import (
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// limitUnacknowledged has the kernel give up a connection whose peer acknowledges nothing for so long. Else a
+// peer that vanished without a word would be written to for a quarter of an hour, and one that was cut off
+// would hear nothing for minutes after the network healed.
+func limitUnacknowledged(conn net.Conn, timeout time.Duration) error {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var fault error
+	err = raw.Control(func(fd uintptr) {
+		fault = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(max(timeout.Milliseconds(), 1)))
+	})
+	if err != nil {
+		return err
+	}
+	return fault
+}

@@ -1,0 +1,268 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/stage"
+)
+
+// maxStrangers bounds the nodes that are counted one by one: on plain TCP anyone may claim to be any.
+const maxStrangers = 1 << 12
+
+// TCP is the Transport over TCP.
+type TCP struct {
+	cfg     Config
+	deliver Deliver
+	weather weather
+	ctx     context.Context // ends everything at once
+	cancel  context.CancelFunc
+	running sync.WaitGroup // goroutines and sender actors
+
+	senders atomic.Pointer[map[raft.NodeID]*actor.PID] // immutable once published
+
+	conns       atomic.Int64
+	refusals    atomic.Uint64
+	lastRefusal atomic.Pointer[string]
+	complaints  limiter
+
+	mu       sync.Mutex
+	listener net.Listener
+	peers    map[raft.NodeID]*peer
+	slots    map[slot]*inbound
+	stopping bool
+}
+
+var _ Transport = (*TCP)(nil)
+
+// NewTCP checks cfg and prepares a transport, which neither listens nor dials before Start.
+func NewTCP(cfg Config) (*TCP, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	t := &TCP{
+		cfg:   cfg.withDefaults(),
+		peers: make(map[raft.NodeID]*peer),
+		slots: make(map[slot]*inbound),
+	}
+	t.cfg.Log = t.cfg.Log.With("node", cfg.Node)
+	if t.cfg.TLS != nil {
+		t.cfg.TLS = t.cfg.TLS.Clone()
+	}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.senders.Store(&map[raft.NodeID]*actor.PID{})
+	for node, addr := range cfg.Peers {
+		t.SetPeer(node, addr)
+	}
+	return t, nil
+}
+
+// Start implements Transport. The error wraps that of listening.
+func (t *TCP) Start(deliver Deliver) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case deliver == nil:
+		return errors.New("remote: Start without Deliver")
+	case t.stopping:
+		return errors.New("remote: Start after Stop")
+	case t.listener != nil:
+		return errors.New("remote: Start twice")
+	}
+	listening := net.ListenConfig{KeepAliveConfig: t.keepAlive()}
+	l, err := listening.Listen(t.ctx, "tcp", t.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("remote: %w", err)
+	}
+	t.listener, t.deliver = l, deliver
+	t.running.Add(1)
+	go t.accept(l)
+	return nil
+}
+
+// Addr implements Transport. Before Start it is Config.Listen.
+func (t *TCP) Addr() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.listener == nil {
+		return t.cfg.Listen
+	}
+	return t.listener.Addr().String()
+}
+
+// SetPeer implements Transport.
+func (t *TCP) SetPeer(node raft.NodeID, addr string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if node == t.cfg.Node || node == raft.None || t.stopping {
+		return
+	}
+	p := t.peers[node]
+	if p == nil {
+		p = new(peer)
+		t.peers[node] = p
+	}
+	if p.address() == addr {
+		return
+	}
+	p.addr.Store(&addr)
+	switch pid := (*t.senders.Load())[node]; {
+	case pid == nil:
+	case addr != "":
+		t.cfg.System.Root.Send(pid, &moved{})
+	default:
+		t.publish(func(m map[raft.NodeID]*actor.PID) { delete(m, node) })
+		t.cfg.System.Root.Poison(pid)
+	}
+}
+
+// Sender implements Transport.
+func (t *TCP) Sender(node raft.NodeID) *actor.PID {
+	if pid := (*t.senders.Load())[node]; pid != nil {
+		return pid
+	}
+	return t.hire(node)
+}
+
+// hire spawns node's sender if there may be one.
+func (t *TCP) hire(node raft.NodeID) *actor.PID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if pid := (*t.senders.Load())[node]; pid != nil {
+		return pid
+	}
+	p := t.peers[node]
+	if p == nil || p.address() == "" || t.stopping || t.listener == nil {
+		return nil
+	}
+	var gone sync.Once
+	stopped := func(pid *actor.PID) { gone.Do(func() { t.retired(node, pid) }) }
+	t.running.Add(1)
+	pid := t.cfg.System.Root.SpawnPrefix(stage.Props(t.cfg.Stage, func() actor.Actor {
+		return &sender{t: t, node: node, peer: p, stopped: stopped}
+	}, stage.WithDrained()), fmt.Sprintf("remote-%d-to-%d-", t.cfg.Node, node))
+	t.publish(func(m map[raft.NodeID]*actor.PID) { m[node] = pid })
+	return pid
+}
+
+// retired takes note that a sender is gone. If that was not our wish, the next one who asks for it gets another.
+func (t *TCP) retired(node raft.NodeID, pid *actor.PID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if (*t.senders.Load())[node].Equal(pid) {
+		t.publish(func(m map[raft.NodeID]*actor.PID) { delete(m, node) })
+	}
+	t.running.Done()
+}
+
+// publish replaces the map of senders. The caller holds mu.
+func (t *TCP) publish(change func(map[raft.NodeID]*actor.PID)) {
+	next := maps.Clone(*t.senders.Load())
+	change(next)
+	t.senders.Store(&next)
+}
+
+// revive tells node's sender, if there is one, that node is up.
+func (t *TCP) revive(node raft.NodeID) {
+	if pid := (*t.senders.Load())[node]; pid != nil {
+		t.cfg.System.Root.Send(pid, &alive{})
+	}
+}
+
+// SetChaos implements Transport.
+func (t *TCP) SetChaos(c Chaos) { t.weather.set(c) }
+
+// Stats implements Transport.
+func (t *TCP) Stats() Stats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := Stats{
+		Peers: make(map[raft.NodeID]PeerStats, len(t.peers)),
+		Conns: int(t.conns.Load()), Refused: t.refusals.Load(),
+	}
+	for node, p := range t.peers {
+		s.Peers[node] = p.stats()
+	}
+	if text := t.lastRefusal.Load(); text != nil {
+		s.LastRefusal = *text
+	}
+	return s
+}
+
+// Stop implements Transport. The error wraps ctx's.
+func (t *TCP) Stop(ctx context.Context) error {
+	t.mu.Lock()
+	t.stopping = true
+	if t.listener != nil {
+		_ = t.listener.Close()
+	}
+	for _, pid := range *t.senders.Load() {
+		t.cfg.System.Root.Poison(pid)
+	}
+	t.senders.Store(&map[raft.NodeID]*actor.PID{})
+	for _, in := range t.slots {
+		in.cancel(errStopping)
+	}
+	t.mu.Unlock()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		t.running.Wait()
+	}()
+	leave := time.AfterFunc(lastWords, t.cancel) // handshakes on either side
+	defer leave.Stop()
+	select {
+	case <-stopped:
+		t.cancel()
+		return nil
+	case <-ctx.Done():
+		t.cancel()
+		return fmt.Errorf("remote: stopping: %w", ctx.Err())
+	}
+}
+
+func (t *TCP) keepAlive() net.KeepAliveConfig {
+	return net.KeepAliveConfig{Enable: true, Idle: t.cfg.KeepAlive, Interval: t.cfg.KeepAlive, Count: 3}
+}
+
+// known returns where traffic with node is counted.
+func (t *TCP) known(node raft.NodeID) *peer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.peers[node]
+	if p == nil {
+		p = new(peer)
+		if len(t.peers) < maxStrangers {
+			t.peers[node] = p
+		}
+	}
+	return p
+}
+
+// occupy puts in into its slot and returns what was there.
+func (t *TCP) occupy(s slot, in *inbound) (older *inbound) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	older = t.slots[s]
+	t.slots[s] = in
+	if t.stopping {
+		in.cancel(errStopping)
+	}
+	return older
+}
+
+func (t *TCP) vacate(s slot, in *inbound) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.slots[s] == in {
+		delete(t.slots, s)
+	}
+}

@@ -12,9 +12,9 @@ type Shape struct {
 // A Pace bounds what one follower may have in flight.
 type Pace struct {
 	MaxBytes    int           // unacknowledged payload bytes; one message may always go
-	MaxMessages int           // unacknowledged messages
-	RetryFirst  time.Duration // unanswered for this long: probe again; doubles up to RetryMax
-	RetryMax    time.Duration
+	MaxMessages int           // unacknowledged messages; at least one may always go
+	RetryFirst  time.Duration // unanswered for this long: probe again; doubles up to RetryMax. Default 100ms
+	RetryMax    time.Duration // at least RetryFirst
 }
 
 // A ProgressMode is how a follower is being fed.
@@ -37,3 +37,192 @@ const (
 	SendProbe                  // send an empty AppendEntries with Prev Next-1
 	SendSnapshot               // the entries at Next are compacted: send a snapshot
 )
+
+// A Progress paces what a leader sends to one follower. It can make a cluster slow but not wrong: what is
+// committed is decided by Node, from its own knowledge. It is not safe for concurrent use.
+type Progress struct {
+	pace  Pace
+	mode  ProgressMode
+	match Index // the follower's log equals the leader's through here
+	next  Index
+
+	flight []sending     // oldest first
+	bytes  int           // in flight
+	due    time.Duration // when patience with what is in flight ends
+	retry  time.Duration // the next patience
+
+	bare    bool  // the next probe carries no entries: the follower refused, or is silent
+	pending Index // Snapshot: where the snapshot ends
+	paused  bool  // nothing until due: a snapshot failed
+}
+
+// A sending is an unanswered message with the entries first..through.
+type sending struct {
+	first, through Index
+	bytes          int
+}
+
+// NewProgress returns the Progress of a follower of which a new leader, whose log ends at last, knows nothing (Figure 2: nextIndex).
+func NewProgress(p Pace, last Index) *Progress {
+	p.MaxMessages = max(p.MaxMessages, 1)
+	if p.RetryFirst <= 0 {
+		p.RetryFirst = 100 * time.Millisecond
+	}
+	p.RetryMax = max(p.RetryMax, p.RetryFirst)
+	return &Progress{pace: p, next: last + 1, retry: p.RetryFirst}
+}
+
+// Mode returns how the follower is being fed.
+func (p *Progress) Mode() ProgressMode { return p.mode }
+
+// Match returns the last index known to be on the follower's disk as it is in the leader's log.
+func (p *Progress) Match() Index { return p.match }
+
+// Next returns the index of the next entry to send.
+func (p *Progress) Next() Index { return p.next }
+
+// Inflight returns how many messages, and payload bytes in them, are unanswered.
+func (p *Progress) Inflight() (messages, bytes int) { return len(p.flight), p.bytes }
+
+// Advise says what to send now, if the leader's log holds the entries first..last.
+func (p *Progress) Advise(now time.Duration, first, last Index) Advice {
+	switch {
+	case p.mode == Snapshot || p.paused && now < p.due:
+		return Wait
+	case p.next < first:
+		return SendSnapshot
+	case p.mode == Probe:
+		if len(p.flight) > 0 {
+			return Wait
+		}
+		if p.bare || p.next > last {
+			return SendProbe
+		}
+		return SendEntries
+	case p.next > last:
+		return Wait
+	case len(p.flight) > 0 && (len(p.flight) >= p.pace.MaxMessages || p.bytes >= p.pace.MaxBytes):
+		return Wait
+	}
+	return SendEntries
+}
+
+// Sent notes that a message with the entries Next..through, of that many payload bytes, left. For an
+// empty one through is Next-1.
+func (p *Progress) Sent(now time.Duration, through Index, bytes int) {
+	if len(p.flight) == 0 {
+		p.due = now + p.retry
+	}
+	p.paused = false
+	p.flight = append(p.flight, sending{first: p.next, through: through, bytes: bytes})
+	p.bytes += bytes
+	p.next = max(p.next, through+1)
+}
+
+// Acked notes that the follower's log equals the leader's through match. It reports whether Advise may
+// now answer differently.
+func (p *Progress) Acked(now time.Duration, match Index) (moved bool) {
+	if p.mode == Snapshot && match < p.pending {
+		p.match = max(p.match, match)
+		return false
+	}
+	k := 0
+	for k < len(p.flight) && p.flight[k].through <= match {
+		p.bytes -= p.flight[k].bytes
+		k++
+	}
+	p.flight = p.flight[:copy(p.flight, p.flight[k:])]
+	moved = k > 0 || match > p.match
+	p.match = max(p.match, match)
+	p.next = max(p.next, match+1)
+	if moved {
+		p.retry, p.paused = p.pace.RetryFirst, false
+		p.due = now + p.retry
+	}
+	if p.mode == Snapshot || p.mode == Probe && len(p.flight) == 0 && (k > 0 || p.next == match+1) {
+		p.mode, p.bare, moved = Stream, false, true
+	}
+	return moved
+}
+
+// Refused notes that the follower lacks the entry before what it was sent, and goes back to the last entry that both
+// logs may share: a whole term each time (§5.3, end). shape is the leader's log. Answers to messages that
+// are no longer outstanding are ignored; it reports whether this one was not.
+func (p *Progress) Refused(now time.Duration, m *AppendEntriesReply, shape Shape) (moved bool) {
+	stale := m.Prev <= p.match || m.Prev >= p.next || len(p.flight) == 0
+	if p.mode == Probe {
+		stale = stale || m.Prev+1 != p.flight[0].first
+	}
+	if p.mode == Snapshot || stale {
+		return false
+	}
+	p.forget()
+	hint := min(m.Hint.Index, m.Prev-1)
+	if at, ok := shape.lastAtMost(min(m.Hint.Index, m.Prev), m.Hint.Term); ok {
+		hint = min(hint, at.Index)
+	} else if shape.Prev.Index > 0 { // what could tell is compacted: a snapshot it must be
+		hint = min(hint, shape.Prev.Index-1)
+	}
+	p.next = max(hint, p.match) + 1
+	p.mode, p.bare, p.paused = Probe, true, false
+	p.retry = p.pace.RetryFirst
+	return true
+}
+
+// SnapshotStarted notes that a snapshot that ends at index is on its way; until SnapshotDone, SnapshotFailed or an
+// acknowledgement of index nothing else is sent.
+func (p *Progress) SnapshotStarted(index Index) {
+	p.forget()
+	p.mode, p.pending, p.paused = Snapshot, index, false
+}
+
+// SnapshotDone notes that the snapshot that ends at index arrived. What follows it is sent next, and its
+// answer tells whether it was installed.
+func (p *Progress) SnapshotDone(now time.Duration, index Index) {
+	if p.mode != Snapshot {
+		return
+	}
+	p.mode, p.bare, p.pending = Probe, false, 0
+	p.next = max(index, p.match) + 1
+	p.retry = p.pace.RetryFirst
+}
+
+// SnapshotFailed notes that the snapshot did not arrive. The next attempt waits for the retry time.
+func (p *Progress) SnapshotFailed(now time.Duration) {
+	if p.mode != Snapshot {
+		return
+	}
+	p.mode, p.bare, p.pending = Probe, true, 0
+	p.next = p.match + 1
+	p.paused, p.due = true, now+p.retry
+	p.backOff()
+}
+
+// Expire ends the patience with what is in flight, if it is over at now: it counts as lost, the follower is probed again
+// from what it is known to have, and the next patience is twice as long. It reports whether anything was lost.
+func (p *Progress) Expire(now time.Duration) (lost bool) {
+	if at, ok := p.Deadline(); !ok || now < at {
+		return false
+	}
+	if p.paused {
+		p.paused = false
+		return false
+	}
+	p.next = p.flight[0].first
+	if p.mode == Stream {
+		p.next = p.match + 1
+	}
+	p.forget()
+	p.mode, p.bare = Probe, true
+	p.backOff()
+	return true
+}
+
+// Deadline returns when to call Expire; false when nothing runs out.
+func (p *Progress) Deadline() (time.Duration, bool) {
+	return p.due, p.paused || len(p.flight) > 0
+}
+
+func (p *Progress) backOff() { p.retry = min(2*p.retry, p.pace.RetryMax) }
+
+func (p *Progress) forget() { p.flight, p.bytes = p.flight[:0], 0 }

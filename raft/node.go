@@ -1,0 +1,278 @@
+package raft
+
+import (
+	"slices"
+	"time"
+)
+
+// A Node is one server's share of the rules. Make one with New, feed it with Step, do what the Effects say.
+// It is not safe for concurrent use.
+type Node struct {
+	cfg Config
+	now time.Duration
+
+	hard    HardState // Figure 2: currentTerm, votedFor
+	onDisk  HardState // what of hard is known to be durable
+	log     Shape
+	durable Index // the log is on disk through here: only a leader relies on it
+	// Within one term, acknowledgements at cut..cutLast are ambiguous: entries there were replaced since some write.
+	cut, cutLast Index
+
+	snapshot SnapshotMeta
+	changes  []Change // the membership entries in log, ascending
+	members  Change   // the effective membership
+	commit   Index
+
+	role    Role
+	leader  NodeID
+	contact time.Duration // when a leader was last heard; never
+	ballots []ballot      // candidates: the votes that came in
+
+	// What only a leader has.
+	peers     []peer
+	termFirst Index // the no-op of its term: until that is committed, it knows too little (§8)
+	ledTerm   Term  // the latest term it led
+	transfer  NodeID
+	noLease   bool // a transfer was begun in this term: its target may win in spite of a lease
+	reads     []pendingRead
+	round     uint64
+
+	from NodeID // sender of the message being stepped
+	told told
+	out  Effects
+}
+
+// told is what the caller knows already: Effects name the differences.
+type told struct {
+	hard   HardState
+	commit Index
+	role   RoleState
+}
+
+// New builds the Node that a server with this state on disk is. The caller arms the election timer unless
+// Role is Learner. Errors are *InvalidConfigError and *InvalidStateError.
+//
+// A snapshot that the log does not contain replaces the log: it is durable while the entries below it need not
+// have been. The first Step then has Effects.Reset, so that the disk follows.
+//
+// A server that has ever had a term counts as having heard a leader at now, because the one it forgot may hold a
+// lease; until ElectionMin from now it refuses to vote, itself included.
+func New(cfg Config, st State, now time.Duration) (*Node, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if err := st.validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg: cfg, now: now, hard: st.Hard, onDisk: st.Hard, snapshot: st.Snapshot,
+		contact: never, commit: st.Snapshot.Index,
+	}
+	n.told = told{hard: st.Hard, commit: n.commit}
+	if st.Hard.Term > 0 {
+		n.contact = now
+	}
+	if st.Snapshot.Term > n.hard.Term { // the write of the term was lost, hence never spoken
+		n.hard = HardState{Term: st.Snapshot.Term}
+	}
+	n.log = Shape{Prev: st.Prev}
+	for _, r := range st.Runs {
+		n.log.extend(r)
+	}
+	n.changes = slices.Clone(st.Changes)
+	if id := (EntryID{Index: st.Snapshot.Index, Term: st.Snapshot.Term}); !n.log.has(id) {
+		n.log, n.changes = Shape{Prev: id}, nil
+		meta := st.Snapshot
+		n.out.Reset = &meta
+	}
+	n.durable = n.log.Last()
+	n.refreshMembers()
+	n.out.Membership = nil // the caller reads it from Membership
+	n.settleRole()
+	n.out.Patience = KeepWaiting
+	n.told.role = n.roleState()
+	return n, n.Check()
+}
+
+// Step lets ev happen at now, on a clock that never goes back, and says what to do about it.
+// It panics with *BrokenInvariant when going on could break a property of Figure 3.
+func (n *Node) Step(now time.Duration, ev Event) Effects {
+	n.now = max(n.now, now)
+	switch e := ev.(type) {
+	case Received:
+		n.receive(e.From, e.Message)
+	case Elapsed:
+		n.elapsed()
+	case Campaign:
+		n.campaign()
+	case Propose:
+		n.propose(e.Count)
+	case ChangeMembership:
+		n.changeMembership(e.Target)
+	case Persisted:
+		n.persisted(e)
+	case Matched:
+		n.from = e.From
+		n.onMatched(e.From, e.Term, e.Index)
+	case Read:
+		n.read(e.ID)
+	case LeaseRead:
+		n.leaseRead(e.ID)
+	case Transfer:
+		n.startTransfer(e.To)
+	case AbortTransfer:
+		n.endTransfer(ErrTransferAborted)
+	case StepDown:
+		if n.role == Leader {
+			n.follow(n.hard.Term, None)
+		}
+	case Compacted:
+		n.compacted(e)
+	}
+	return n.finish()
+}
+
+// receive handles one message. Those from nobody or from the server itself are dropped.
+func (n *Node) receive(from NodeID, m Message) {
+	if from == None || from == n.cfg.ID {
+		return
+	}
+	n.from = from
+	switch m := m.(type) {
+	case *AppendEntries:
+		n.onAppend(m)
+	case *AppendEntriesReply:
+		if m.Success {
+			n.onMatched(from, m.Term, m.Match)
+		} else {
+			n.answered(from, m.Term)
+		}
+	case *Heartbeat:
+		n.onHeartbeat(m)
+	case *HeartbeatReply:
+		n.onHeartbeatReply(m)
+	case *RequestVote:
+		n.onRequestVote(m)
+	case *RequestVoteReply:
+		n.onVoteReply(m)
+	case *InstallSnapshot:
+		n.onInstall(m)
+	case *InstallSnapshotReply:
+		n.onMatched(from, m.Term, m.Match)
+	case *TimeoutNow:
+		n.onTimeoutNow(m)
+	}
+}
+
+// finish turns what changed into Effects.
+func (n *Node) finish() Effects {
+	n.settleRole()
+	n.verify()
+	out := n.out
+	n.out, n.from = Effects{}, None
+	if n.hard != n.told.hard {
+		n.told.hard = n.hard
+		h := n.hard
+		out.Hard = &h
+	}
+	if out.Hard != nil || out.Reset != nil || len(out.Append) > 0 {
+		out.Ack = &Persisted{Term: n.hard.Term, Last: n.log.Last(), Hard: n.hard}
+	}
+	if n.commit != n.told.commit {
+		n.told.commit = n.commit
+		out.Commit = n.commitID()
+	}
+	if r := n.roleState(); r != n.told.role {
+		n.told.role = r
+		out.Role = &r
+	}
+	if n.hard.Term != n.onDisk.Term { // a term is durable before it is spoken
+		for i := range out.Send {
+			out.Send[i].AfterSync = true
+		}
+	}
+	return out
+}
+
+// settleRole keeps Follower and Learner apart, and the timer off where there is no vote.
+func (n *Node) settleRole() {
+	voter := n.members.Membership.IsVoter(n.cfg.ID)
+	switch {
+	case n.role == Follower && !voter:
+		n.role = Learner
+		n.out.Patience = StopWaiting
+	case n.role == Learner && voter:
+		n.role = Follower
+		n.out.Patience = WaitAfresh
+	case n.role == Learner && n.out.Patience == WaitAfresh:
+		n.out.Patience = KeepWaiting
+	}
+}
+
+// follow makes this server a follower in term of leader, which may be unknown. A newer term starts without a vote.
+func (n *Node) follow(term Term, leader NodeID) {
+	if n.role == Leader {
+		n.endLeadership(max(term, n.hard.Term), leader)
+	}
+	if term > n.hard.Term {
+		n.enterTerm(HardState{Term: term})
+	}
+	if n.role != Follower && n.role != Learner {
+		n.role = Follower
+		n.out.Patience = WaitAfresh
+		n.ballots = n.ballots[:0]
+	}
+	n.leader = leader
+}
+
+// enterTerm starts a term. Only writes issued from here on can confirm log in it.
+func (n *Node) enterTerm(h HardState) {
+	n.hard = h
+	n.leader = None
+	n.cut, n.cutLast = 0, 0
+}
+
+// endLeadership answers everybody who waits for this leader.
+func (n *Node) endLeadership(term Term, leader NodeID) {
+	lost := &NotLeaderError{Leader: leader, Term: term}
+	n.failReads(lost)
+	if leader != None || n.transfer == n.from {
+		n.endTransfer(nil)
+	} else {
+		n.endTransfer(lost)
+	}
+	n.peers = nil
+	n.contact = never
+}
+
+// answered notes a reply from a peer and reports whether it counts: this server leads the reply's term, and
+// the sender is a member. A newer term ends the leadership (§5.1).
+func (n *Node) answered(from NodeID, term Term) *peer {
+	if term > n.hard.Term {
+		n.follow(term, None)
+		return nil
+	}
+	if n.role != Leader || term < n.hard.Term {
+		return nil
+	}
+	p := n.peer(from)
+	if p != nil {
+		p.heard = n.now
+	}
+	return p
+}
+
+func (n *Node) send(to NodeID, m Message, afterSync bool) {
+	n.out.Send = append(n.out.Send, Outgoing{To: to, Message: m, AfterSync: afterSync})
+}
+
+func (n *Node) notLeader() error { return &NotLeaderError{Leader: n.leader, Term: n.hard.Term} }
+
+func (n *Node) roleState() RoleState {
+	return RoleState{Role: n.role, Term: n.hard.Term, Leader: n.leader}
+}
+
+func (n *Node) commitID() EntryID {
+	t, _ := n.log.TermAt(n.commit)
+	return EntryID{Index: n.commit, Term: t}
+}

@@ -1,0 +1,96 @@
+package raft
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// ID returns the server's own id.
+func (n *Node) ID() NodeID { return n.cfg.ID }
+
+// Role returns what the server is.
+func (n *Node) Role() Role { return n.role }
+
+// Term returns the current term, which may not be durable yet.
+func (n *Node) Term() Term { return n.hard.Term }
+
+// Leader returns who leads the current term, None while unknown.
+func (n *Node) Leader() NodeID { return n.leader }
+
+// CommitIndex returns the last index known to be committed. It never falls.
+func (n *Node) CommitIndex() Index { return n.commit }
+
+// LastIndex returns the index of the last entry.
+func (n *Node) LastIndex() Index { return n.log.Last() }
+
+// FirstIndex returns the index of the first entry that is not compacted; LastIndex()+1 when the log is empty.
+func (n *Node) FirstIndex() Index { return n.log.First() }
+
+// TermAt returns the term of entry i; false when it is compacted or not there yet. FirstIndex()-1 is known still.
+func (n *Node) TermAt(i Index) (Term, bool) { return n.log.TermAt(i) }
+
+// Membership returns the effective membership: the latest in the log, committed or not (§6). Read-only.
+func (n *Node) Membership() Membership { return n.members.Membership }
+
+// Round returns the latest read round, the one that heartbeats are to carry.
+func (n *Node) Round() uint64 { return n.round }
+
+// Snapshot returns the snapshot that the log continues; its index is 0 when there is none.
+func (n *Node) Snapshot() SnapshotMeta { return n.snapshot }
+
+// Shape returns an immutable picture of the log. It costs a copy of its term spans.
+func (n *Node) Shape() Shape { return n.log.clone() }
+
+// ChangesIn returns the membership entries among first..last: what an AppendEntries with these entries carries.
+func (n *Node) ChangesIn(first, last Index) []Change {
+	var in []Change
+	for _, c := range n.changes {
+		if c.Index >= first && c.Index <= last {
+			in = append(in, c)
+		}
+	}
+	return in
+}
+
+// Status returns an immutable picture of the node. It allocates: keep it off hot paths.
+func (n *Node) Status() Status {
+	s := Status{
+		ID: n.cfg.ID, Role: n.role, Term: n.hard.Term, Vote: n.hard.Vote, Leader: n.leader,
+		Commit: n.commit, First: n.log.First(), Last: n.log.Last(), Durable: n.durable, Snapshot: n.snapshot.Index,
+		Membership: n.members.Membership, TransferTo: n.transfer,
+	}
+	if n.role == Leader {
+		s.Match = map[NodeID]Index{n.cfg.ID: n.durable}
+		s.Heard = map[NodeID]time.Duration{n.cfg.ID: n.now}
+		for _, p := range n.peers {
+			s.Match[p.id], s.Heard[p.id] = p.match, p.heard
+		}
+	}
+	return s
+}
+
+// Clone returns a node that behaves like n and shares nothing with it that either may change.
+func (n *Node) Clone() *Node {
+	c := *n
+	c.log = n.log.clone()
+	c.changes = slices.Clone(n.changes)
+	c.ballots = slices.Clone(n.ballots)
+	c.peers = slices.Clone(n.peers)
+	c.reads = slices.Clone(n.reads)
+	return &c
+}
+
+// Clone returns a Status that shares no map with s.
+func (s Status) Clone() Status {
+	s.Match, s.Heard = maps.Clone(s.Match), maps.Clone(s.Heard)
+	return s
+}
+
+func (r Role) String() string {
+	return [...]string{"follower", "precandidate", "candidate", "leader", "learner"}[min(r, Learner)]
+}
+
+func (k Kind) String() string {
+	return [...]string{"command", "noop", "reconfigure", "open-session", "close-session", "unknown"}[min(k, CloseSession+1)]
+}

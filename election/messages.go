@@ -1,6 +1,6 @@
 package election
 
-// All messages travel by value.
+// Orders travel by value, as Elapsed does; OnDuty as a pointer.
 
 // OnDuty tells the parent that the timer runs, or runs again after a restart, and waits for
 // orders: it holds no deadline until the next Arm.

@@ -2,7 +2,7 @@ package heartbeat
 
 import "github.com/troupe-raft/troupe/raft"
 
-// All messages but OnDuty travel as pointers and are read-only once sent.
+// All messages travel as pointers and are read-only once sent.
 
 // OnDuty tells the parent that the actor runs, or runs again after a restart, and knows no
 // group: every group that leads must send Lead.

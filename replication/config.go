@@ -1,0 +1,91 @@
+package replication
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-raft/troupe/persister"
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/stage"
+)
+
+// The defaults of a Config.
+const (
+	DefaultMaxMessageBytes = 1 << 20
+	DefaultCacheBytes      = 8 << 20
+	DefaultInflightBytes   = 16 << 20
+	DefaultInflight        = 256
+	DefaultRetryFirst      = 150 * time.Millisecond
+	DefaultRetryMax        = time.Second
+)
+
+// A Config fixes the syncer of one group.
+type Config struct {
+	Group  raft.GroupID
+	Stage  stage.Stage
+	Sender func(raft.NodeID) *actor.PID // as in remote.Transport
+	Reader persister.Reader
+	// Pace bounds each follower. Defaults: 16 MiB and 256 messages in flight, retries after 150ms doubling up to 1s.
+	// MaxBytes is kept strictly, but for a message that is alone in flight.
+	Pace            raft.Pace
+	MaxMessageBytes int          // blocks in one message, and in one read; one block may always go. Default 1 MiB
+	CacheBytes      int          // recent blocks kept in memory until the followers that answer have them. Default 8 MiB
+	Log             *slog.Logger // default slog.Default()
+}
+
+// Validate reports every fault at once, or nil. Zero means the default.
+func (c Config) Validate() (err error) {
+	if c.Stage == nil || c.Sender == nil || c.Reader == nil {
+		err = errors.Join(err, errors.New("replication: Stage, Sender and Reader are needed"))
+	}
+	for name, v := range map[string]int{
+		"MaxMessageBytes": c.MaxMessageBytes, "CacheBytes": c.CacheBytes,
+		"Pace.MaxBytes": c.Pace.MaxBytes, "Pace.MaxMessages": c.Pace.MaxMessages,
+	} {
+		if v < 0 {
+			err = errors.Join(err, fmt.Errorf("replication: %s %d is negative", name, v))
+		}
+	}
+	if c.Pace.RetryFirst < 0 || c.Pace.RetryMax < 0 {
+		err = errors.Join(err, fmt.Errorf("replication: Pace retries %v to %v: negative", c.Pace.RetryFirst, c.Pace.RetryMax))
+	}
+	return err
+}
+
+func (c Config) withDefaults() Config {
+	or := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	or(&c.MaxMessageBytes, DefaultMaxMessageBytes)
+	or(&c.CacheBytes, DefaultCacheBytes)
+	or(&c.Pace.MaxBytes, DefaultInflightBytes)
+	or(&c.Pace.MaxMessages, DefaultInflight)
+	if c.Pace.RetryFirst == 0 {
+		c.Pace.RetryFirst = DefaultRetryFirst
+	}
+	if c.Pace.RetryMax == 0 {
+		c.Pace.RetryMax = DefaultRetryMax
+	}
+	c.Pace.RetryMax = max(c.Pace.RetryMax, c.Pace.RetryFirst)
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c
+}
+
+// Props makes the syncer of one group, to be spawned as the group's child.
+func Props(cfg Config) *actor.Props {
+	cfg = cfg.withDefaults()
+	restarts := &stage.Backoff{
+		Stage: cfg.Stage, First: cfg.Pace.RetryFirst, Max: cfg.Pace.RetryMax, Jitter: 0.2, Limit: 10, Window: time.Minute, Log: cfg.Log,
+	}
+	return stage.Props(cfg.Stage, func() actor.Actor {
+		return &syncer{cfg: cfg, clock: cfg.Stage.Clock(), log: cfg.Log.With("group", uint64(cfg.Group))}
+	}, stage.WithDrained(), stage.WithSupervisor(restarts), stage.WithLogger(cfg.Log))
+}

@@ -18,6 +18,9 @@ var (
 	ErrTermNotCommitted = errors.New("raft: the leader has not committed in its term yet")
 	// ErrNothingProposed refuses a Propose whose Count is not positive.
 	ErrNothingProposed = errors.New("raft: nothing proposed")
+	// ErrMembershipUnknown refuses a snapshot at an index whose membership this server cannot know: it joined
+	// later, and was not told the founding one. A snapshot at a later index will do.
+	ErrMembershipUnknown = errors.New("raft: the membership at the snapshot is not known")
 	// ErrTransferAborted ends a transfer that AbortTransfer gave up.
 	ErrTransferAborted = errors.New("raft: the leadership transfer was aborted")
 )

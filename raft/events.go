@@ -76,7 +76,7 @@ type Effects struct {
 	Send   []Outgoing
 
 	Proposed   *Run       // Propose or ChangeMembership was appended here
-	Refused    error      // or why not: *NotLeaderError, ErrTransferring, ErrChangeInProgress, ErrTermNotCommitted, *InvalidChangeError
+	Refused    error      // or why not, also for Transfer and Compacted: see errors.go
 	Commit     EntryID    // when Index is not zero: entries through Index are committed
 	Role       *RoleState // role, term or leader changed
 	Membership *Change    // the effective membership changed (appended, rolled back or installed)

@@ -188,7 +188,8 @@ func (n *Node) retire() {
 }
 
 // MembershipAt returns the membership that was effective once entry i was appended: what a snapshot at
-// i must carry. It is zero when a compacted entry would have to tell.
+// i must carry. It is zero when that is not known: a compacted entry would have to tell, or the founding membership
+// of a cluster that this server joined later. No snapshot can be taken at i then.
 func (n *Node) MembershipAt(i Index) Membership {
 	for k := len(n.changes) - 1; k >= 0; k-- {
 		if n.changes[k].Index <= i {

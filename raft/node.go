@@ -196,7 +196,7 @@ func (n *Node) finish() Effects {
 
 // settleRole keeps Follower and Learner apart, and the timer off where there is no vote.
 func (n *Node) settleRole() {
-	voter := n.members.Membership.IsVoter(n.cfg.ID)
+	voter := n.mayLead()
 	switch {
 	case n.role == Follower && !voter:
 		n.role = Learner
@@ -207,6 +207,14 @@ func (n *Node) settleRole() {
 	case n.role == Learner && n.out.Patience == WaitAfresh:
 		n.out.Patience = KeepWaiting
 	}
+}
+
+// mayLead reports whether this server campaigns: it has a vote by its latest membership, or had one before a change
+// that is not known to be committed. Without the latter, a server that holds the change that removes it, and that the
+// remaining ones need to have for their leader to get it, would wait for ever (thesis §4.2.2).
+func (n *Node) mayLead() bool {
+	id := n.cfg.ID
+	return n.members.Membership.IsVoter(id) || n.members.Index > n.commit && n.MembershipAt(n.commit).IsVoter(id)
 }
 
 // follow makes this server a follower in term of leader, which may be unknown. A newer term starts without a vote.

@@ -238,6 +238,7 @@ var ErrNotTaken = errors.New("raft: a snapshot cannot hold entries that were not
 
 // Compact replaces the log through index by snapshot, which is durable at once. It leaves keep entries before index, for
 // followers that are a little behind. An index at or before the present snapshot changes nothing.
+// Errors: ErrNotTaken, ErrMembershipUnknown.
 func (r *Replica) Compact(index Index, snapshot []byte, keep Index) error {
 	if index > r.taken {
 		return ErrNotTaken
@@ -247,6 +248,9 @@ func (r *Replica) Compact(index Index, snapshot []byte, keep Index) error {
 	}
 	term, _ := r.node.TermAt(index)
 	meta := SnapshotMeta{Index: index, Term: term, Membership: r.node.MembershipAt(index)}
+	if meta.Membership.IsZero() {
+		return ErrMembershipUnknown
+	}
 	through := index - min(keep, index)
 	for _, l := range []*memoryLog{r.mem, r.disk} {
 		l.snapshot, l.data = meta, snapshot

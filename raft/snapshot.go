@@ -38,6 +38,10 @@ func (n *Node) compacted(e Compacted) {
 	s := e.Meta
 	if s.Index > n.snapshot.Index {
 		n.checkSnapshot(&s)
+		if s.Membership.IsZero() {
+			n.out.Refused = ErrMembershipUnknown
+			return
+		}
 		n.snapshot = s
 		n.durable = max(n.durable, s.Index) // after a crash the snapshot stands for the entries
 	}

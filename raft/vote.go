@@ -33,7 +33,7 @@ func (n *Node) campaign() {
 	switch {
 	case n.role == Leader:
 		return
-	case !n.members.Membership.IsVoter(n.cfg.ID):
+	case !n.mayLead():
 		n.out.Patience = StopWaiting
 		return
 	}

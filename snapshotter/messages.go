@@ -1,0 +1,85 @@
+package snapshotter
+
+import (
+	"io"
+
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/remote"
+)
+
+// A Waiter is told an outcome, as the applier's is.
+type Waiter interface {
+	Resolve(index raft.Index, result []byte, err error)
+}
+
+// OnDuty reports a start or restart. The parent answers with Orders.
+type OnDuty struct{}
+
+// Orders say where the replica stands.
+type Orders struct {
+	Term     raft.Term
+	Snapshot raft.SnapshotMeta // the one that the replica would restart from
+}
+
+// Applied says how far the state machine is.
+type Applied struct{ Index raft.Index }
+
+// Take wants a snapshot now. It joins one that is being taken; when nothing was applied since the last, that one answers.
+type Take struct{ Waiter Waiter }
+
+// Dropped implements stage.Dropped.
+func (t *Take) Dropped() { t.Waiter.Resolve(0, nil, errStopped) }
+
+// WantCapture asks the parent for the state machine's state. Answered by Captured.
+type WantCapture struct{}
+
+// Captured carries the state to be written.
+type Captured struct {
+	Meta  raft.SnapshotMeta
+	Write func(w io.Writer) error
+	Err   error
+}
+
+// Taken says that a snapshot is durable under its name, or why there is none.
+type Taken struct {
+	Meta raft.SnapshotMeta
+	Size int64
+	Err  error
+}
+
+// Kept says that the replica restarts from Meta from now on: older files may go.
+type Kept struct{ Meta raft.SnapshotMeta }
+
+// Send wants the newest snapshot streamed to Peer. Answered by Sent.
+type Send struct {
+	Peer   raft.NodeID
+	Term   raft.Term
+	Leader raft.NodeID
+}
+
+// Sent ends a Send: the peer has all of the snapshot at Index on its disk, or why not.
+type Sent struct {
+	Peer  raft.NodeID
+	Index raft.Index
+	Err   error
+}
+
+// Chunk is a piece of a snapshot from a leader whose term the parent has checked.
+type Chunk struct {
+	From    raft.NodeID
+	Message *remote.SnapshotChunk
+}
+
+// ChunkReply is a follower's answer to a chunk of ours.
+type ChunkReply struct {
+	From    raft.NodeID
+	Message *remote.SnapshotChunkReply
+}
+
+// Received says that a leader's snapshot is complete, verified and durable under its name.
+type Received struct {
+	From   raft.NodeID
+	Term   raft.Term
+	Leader raft.NodeID
+	Meta   raft.SnapshotMeta
+}

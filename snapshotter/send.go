@@ -1,0 +1,186 @@
+package snapshotter
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/remote"
+	"github.com/troupe-raft/troupe/stage"
+)
+
+// A stream is one transfer to one peer: a chunk, its answer, the next chunk. The answer says where the receiver wants to go on, so a
+// transfer resumes wherever it was cut.
+type stream struct {
+	run    uint64
+	to     Send
+	meta   raft.SnapshotMeta
+	file   vfs.File // nil while the worker sums it
+	size   int64
+	sum    uint32
+	offset int64
+	tries  int
+	asked  uint64 // version of the chunk that an answer is awaited for
+	timer  stage.Timer
+}
+
+// opened is a worker's word on the file to be sent.
+type opened struct {
+	peer raft.NodeID
+	run  uint64
+	file vfs.File
+	size int64
+	sum  uint32
+	err  error
+}
+
+// silence says that a chunk went unanswered.
+type silence struct {
+	peer  raft.NodeID
+	run   uint64
+	asked uint64
+}
+
+func (t *stream) close() {
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+	if t.file != nil {
+		t.file.Close()
+		t.file = nil
+	}
+}
+
+// send begins a transfer of the newest snapshot. One that already runs for the same term goes on.
+func (s *snapshotter) send(c actor.Context, m *Send) {
+	if old := s.sending[m.Peer]; old != nil {
+		if old.to.Term == m.Term {
+			return
+		}
+		old.close()
+	}
+	s.term = max(s.term, m.Term)
+	if s.newest.Index == 0 {
+		c.Send(c.Parent(), &Sent{Peer: m.Peer, Err: errors.New("there is no snapshot to send yet")})
+		s.begin(c)
+		return
+	}
+	s.streams++
+	t := &stream{run: s.streams, to: *m, meta: s.newest}
+	s.sending[m.Peer] = t
+	root, self, path := c.ActorSystem().Root, c.Self(), s.FS.PathJoin(s.Dir, fileName(t.meta.Index, t.meta.Term))
+	s.Stage.Dispatcher().Schedule(func() {
+		o := &opened{peer: m.Peer, run: t.run}
+		o.file, o.size, o.sum, o.err = sum(s.FS, path)
+		root.Send(self, o)
+	})
+}
+
+// Dropped implements stage.Dropped.
+func (o *opened) Dropped() {
+	if o.file != nil {
+		o.file.Close()
+	}
+}
+
+// sum opens a file and reads it once for its size and checksum.
+func sum(fs vfs.FS, path string) (vfs.File, int64, uint32, error) {
+	f, err := fs.Open(path)
+	if err != nil {
+		return nil, 0, 0, &FileError{Path: path, Err: err}
+	}
+	h := crc32.New(castagnoli)
+	size, err := io.Copy(h, f)
+	if err != nil {
+		return nil, 0, 0, errors.Join(&FileError{Path: path, Err: err}, f.Close())
+	}
+	return f, size, h.Sum32(), nil
+}
+
+func (s *snapshotter) opened(c actor.Context, m *opened) {
+	t := s.sending[m.peer]
+	if t == nil || t.run != m.run {
+		m.Dropped()
+		return
+	}
+	if m.err != nil {
+		s.finish(c, t, m.err)
+		return
+	}
+	t.file, t.size, t.sum = m.file, m.size, m.sum
+	s.sendChunk(c, t)
+}
+
+// sendChunk sends the piece at the wanted offset and waits for its answer.
+func (s *snapshotter) sendChunk(c actor.Context, t *stream) {
+	data := make([]byte, min(int64(s.ChunkBytes), t.size-t.offset))
+	if _, err := t.file.ReadAt(data, t.offset); err != nil && !errors.Is(err, io.EOF) {
+		s.finish(c, t, fmt.Errorf("reading the snapshot to send: %w", err))
+		return
+	}
+	s.post(c, t.to.Peer, &remote.SnapshotChunk{
+		Term: t.to.Term, Leader: t.to.Leader, Meta: t.meta, Size: t.size, Sum: t.sum,
+		Offset: t.offset, Data: data, Last: t.offset+int64(len(data)) == t.size,
+	})
+	t.asked++
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+	root, self, asked := c.ActorSystem().Root, c.Self(), t.asked
+	t.timer = s.Stage.Clock().AfterFunc(s.RetryAfter, func() {
+		root.Send(self, &silence{peer: t.to.Peer, run: t.run, asked: asked})
+	})
+}
+
+// silent sends a chunk again, a bounded number of times.
+func (s *snapshotter) silent(c actor.Context, m *silence) {
+	t := s.sending[m.peer]
+	if t == nil || t.run != m.run || t.asked != m.asked {
+		return
+	}
+	t.tries++
+	if t.tries > s.Retries {
+		s.finish(c, t, fmt.Errorf("node %d did not answer %d chunks in a row", m.peer, t.tries))
+		return
+	}
+	s.sendChunk(c, t)
+}
+
+func (s *snapshotter) chunkReply(c actor.Context, m *ChunkReply) {
+	t := s.sending[m.From]
+	if t == nil || t.file == nil {
+		return
+	}
+	r := m.Message
+	switch {
+	case r.Term > t.to.Term:
+		s.finish(c, t, fmt.Errorf("node %d is in a newer term", m.From))
+	case r.Index != t.meta.Index || r.Term < t.to.Term:
+		// of an earlier transfer
+	case r.Refused != "":
+		s.finish(c, t, fmt.Errorf("node %d refuses the snapshot: %s", m.From, r.Refused))
+	case r.Done:
+		s.finish(c, t, nil)
+	case r.Offset < 0 || r.Offset >= t.size:
+		s.finish(c, t, fmt.Errorf("node %d wants offset %d of %d", m.From, r.Offset, t.size))
+	case r.Offset == t.offset:
+		// An old answer come twice, or the chunk was not what the receiver wanted: the timer sends it again. Answering would double the stream.
+	default:
+		t.offset, t.tries = r.Offset, 0
+		s.sendChunk(c, t)
+	}
+}
+
+func (s *snapshotter) finish(c actor.Context, t *stream, err error) {
+	t.close()
+	delete(s.sending, t.to.Peer)
+	if err != nil {
+		s.Log.Warn("snapshot not sent", "peer", t.to.Peer, "index", t.meta.Index, "err", err)
+	}
+	c.Send(c.Parent(), &Sent{Peer: t.to.Peer, Index: t.meta.Index, Err: err})
+}

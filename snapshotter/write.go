@@ -1,0 +1,117 @@
+package snapshotter
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// write makes a snapshot file: aside, synced, renamed, folder synced. After an error nothing is left under any name.
+func write(fs vfs.FS, dir string, group raft.GroupID, meta raft.SnapshotMeta, payload func(io.Writer) error) (size int64, err error) {
+	if err := makeDir(fs, dir); err != nil {
+		return 0, err
+	}
+	path := fs.PathJoin(dir, fileName(meta.Index, meta.Term))
+	tmp := path + ".tmp"
+	f, err := fs.Create(tmp, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return 0, &FileError{Path: tmp, Err: err}
+	}
+	w, err := newWriter(f, group, meta)
+	if err == nil {
+		err = callUser(payload, w)
+	}
+	if err == nil {
+		err = w.finish()
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		var info vfs.FileInfo
+		if info, err = f.Stat(); err == nil {
+			size = info.Size()
+		}
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = publish(fs, dir, tmp, path)
+	}
+	if err != nil {
+		return 0, errors.Join(&FileError{Path: path, Err: err}, removeIfThere(fs, tmp))
+	}
+	return size, nil
+}
+
+// callUser runs the user's writing; its panic fails this snapshot and nothing else.
+func callUser(payload func(io.Writer) error, w io.Writer) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("writing the captured state panicked: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return payload(w)
+}
+
+// publish gives a complete, synced file its name, durably.
+func publish(fs vfs.FS, dir, from, to string) error {
+	if err := fs.Rename(from, to); err != nil {
+		return err
+	}
+	return syncDir(fs, dir)
+}
+
+func syncDir(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// makeDir makes the group's folder, durably: the entries in its parents are synced too.
+func makeDir(fs vfs.FS, dir string) error {
+	if _, err := fs.Stat(dir); err == nil {
+		return nil
+	}
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return &FileError{Path: dir, Err: err}
+	}
+	parent := fs.PathDir(dir)
+	if err := errors.Join(syncDir(fs, parent), syncDir(fs, fs.PathDir(parent))); err != nil {
+		return &FileError{Path: parent, Err: err}
+	}
+	return nil
+}
+
+func removeIfThere(fs vfs.FS, path string) error {
+	if err := fs.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// tidy removes what unfinished writes left, and every snapshot older than keep. Missing folders and files are no fault.
+func tidy(fs vfs.FS, dir string, keep raft.Index) error {
+	names, err := fs.List(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var all error
+	for _, name := range names {
+		id, ok := parseName(name)
+		if strings.HasSuffix(name, ".tmp") || ok && id.Index < keep {
+			all = errors.Join(all, removeIfThere(fs, fs.PathJoin(dir, name)))
+		}
+	}
+	return all
+}

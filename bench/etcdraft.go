@@ -12,9 +12,13 @@ const (
 	etcdTick           = 100 * time.Millisecond
 	etcdHeartbeatTicks = 1
 	etcdElectionTicks  = 10
-	etcdMaxSizePerMsg  = 4 << 20
-	etcdMaxCommitted   = 64 << 20
-	etcdMaxInflight    = 4096
+	etcdMaxSizePerMsg  = 4 << 20  // bytes of entries in one MsgApp
+	etcdMaxCommitted   = 64 << 20 // bytes handed to the applying goroutine and not yet applied
+	etcdMaxInflight    = 4096     // MsgApp on the way to one follower
+
+	etcdMaxBatches = 2    // batches of proposals not yet applied: what comes meanwhile makes the next batch larger
+	etcdMaxAppends = 1    // of them not yet on the leader's disk
+	etcdKeepLog    = 8192 // entries that stay in memory for followers, when as many more have been applied
 )
 
 // etcdPeer is go.etcd.io/raft with asynchronous storage writes, etcd's write-ahead log and a transport of our own.

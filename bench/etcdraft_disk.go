@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 
+	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 )
@@ -39,13 +41,17 @@ func (n *etcdNode) appendLoop() {
 	n.appends.each(n.ctx, func(batch []*raftpb.Message) {
 		var state *raftpb.HardState
 		for _, m := range batch {
+			if !raft.IsEmptySnap(m.GetSnapshot()) {
+				if err := errors.Join(n.wal.Save(state, entries), n.saveSnapshot(m.GetSnapshot())); err != nil {
+					n.fail(err)
+					return
+				}
+				state, entries = nil, entries[:0]
+			}
 			entries = append(entries, m.GetEntries()...)
 			if m.Term != nil || m.Vote != nil || m.Commit != nil {
 				state = &raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}
-			}
-			if !raft.IsEmptySnap(m.GetSnapshot()) {
-				n.fail(errNoSnapshots)
-				return
+				n.fail(n.store.SetHardState(state))
 			}
 		}
 		if err := n.wal.Save(state, entries); err != nil {
@@ -54,21 +60,40 @@ func (n *etcdNode) appendLoop() {
 		}
 		clear(entries)
 		entries = entries[:0]
-		if state != nil {
-			n.fail(n.store.SetHardState(state))
-		}
 		for _, m := range batch {
-			if err := n.store.Append(m.GetEntries()); err != nil {
+			if err := n.appended(m); err != nil {
 				n.fail(err)
 				return
 			}
 		}
-		for _, m := range batch {
-			for _, r := range m.GetResponses() {
-				n.send(r)
-			}
-		}
 	})
+}
+
+// saveSnapshot makes a leader's snapshot durable, as etcd does: the file first, then the record of it.
+func (n *etcdNode) saveSnapshot(s *raftpb.Snapshot) error {
+	if err := n.snaps.SaveSnap(s); err != nil {
+		return err
+	}
+	meta := s.GetMetadata()
+	return n.wal.SaveSnapshot(&walpb.Snapshot{Index: meta.Index, Term: meta.Term, ConfState: meta.GetConfState()})
+}
+
+// appended lets raft read what a MsgStorageAppend brought, now that it is durable, and says so to those who wait.
+func (n *etcdNode) appended(m *raftpb.Message) error {
+	if s := m.GetSnapshot(); !raft.IsEmptySnap(s) {
+		if err := n.store.ApplySnapshot(s); err != nil {
+			return err
+		}
+		n.applies.put(m) // the machine is the applying goroutine's, which answers
+		return n.store.Append(m.GetEntries())
+	}
+	if err := n.store.Append(m.GetEntries()); err != nil {
+		return err
+	}
+	for _, r := range m.GetResponses() {
+		n.send(r)
+	}
+	return nil
 }
 
 // applyLoop applies committed entries and answers their proposals.
@@ -78,11 +103,10 @@ func (n *etcdNode) applyLoop(led func()) {
 		fresh = n.waiting.take(fresh)
 		batches = append(batches, fresh...)
 		for _, m := range messages {
-			for _, e := range m.GetEntries() {
-				if len(e.GetData()) > 0 { // else a new leader's first entry
-					n.machine.apply(e.GetData())
-				}
-				batches = answer(batches, e)
+			if s := m.GetSnapshot(); s != nil {
+				n.fail(n.machine.load(s.GetData()))
+			} else {
+				batches = n.apply(m.GetEntries(), batches)
 			}
 			for _, r := range m.GetResponses() {
 				n.send(r)
@@ -96,6 +120,35 @@ func (n *etcdNode) applyLoop(led func()) {
 	for _, b := range append(batches, n.waiting.take(nil)...) {
 		refuse(b.proposals, errEtcdStopped)
 	}
+}
+
+// apply applies entries, answers who waits for them and returns who still waits.
+func (n *etcdNode) apply(entries []*raftpb.Entry, batches []etcdBatch) []etcdBatch {
+	for _, e := range entries {
+		if len(e.GetData()) > 0 { // else a new leader's first entry
+			n.machine.apply(e.GetData())
+		}
+		waiting := len(batches)
+		batches = answer(batches, e)
+		if len(batches) < waiting {
+			n.batches.Add(-1)
+			nudge(n.wake)
+		}
+	}
+	n.fail(n.trim(entries[len(entries)-1].GetIndex()))
+	return batches
+}
+
+// trim lets go of applied entries in memory, which the log files keep; a follower that still needs them is sent the machine.
+func (n *etcdNode) trim(applied uint64) error {
+	first, err := n.store.FirstIndex()
+	if err != nil || applied < first+2*etcdKeepLog {
+		return err
+	}
+	if _, err := n.store.CreateSnapshot(applied, n.members, n.machine.save()); err != nil {
+		return err
+	}
+	return n.store.Compact(applied - etcdKeepLog)
 }
 
 // answer tells the proposal that waits for the entry's position what became of it, and returns the batches that still wait.

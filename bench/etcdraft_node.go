@@ -9,14 +9,17 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"go.etcd.io/etcd/server/v3/etcdserver/api/snap"
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
+	"go.uber.org/zap"
 )
 
 var (
@@ -35,6 +38,8 @@ type etcdNode struct {
 	wal      *wal.WAL
 	listener net.Listener
 	links    map[uint64]*etcdLink
+	members  *raftpb.ConfState // the founders, for ever
+	snaps    *snap.Snapshotter
 	machine  machine
 
 	wake      chan struct{} // something is in inbox or proposals
@@ -44,6 +49,8 @@ type etcdNode struct {
 	applies   *etcdThread[*raftpb.Message]
 	waiting   queue[etcdBatch] // accepted proposals, on their way to the applying goroutine
 
+	syncing  int             // MsgStorageAppend that the append thread has not answered; the loop's
+	batches  atomic.Int64    // proposed, not applied
 	accepted []*etcdProposal // stepped, but their Ready has not come yet
 	entries  []*raftpb.Entry // reused for every MsgProp: a leader's Step copies them
 	leads    atomic.Bool     // as the last Ready said
@@ -78,11 +85,12 @@ func openEtcd(id uint64, dir string) (n *etcdNode, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	members := &raftpb.ConfState{}
+	n.snaps = snap.New(zap.NewNop(), dir)
+	n.members = &raftpb.ConfState{}
 	for id := uint64(1); id <= voters; id++ {
-		members.Voters = append(members.Voters, id)
+		n.members.Voters = append(n.members.Voters, id)
 	}
-	if err := n.store.ApplySnapshot(&raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{ConfState: members}}); err != nil {
+	if err := n.store.ApplySnapshot(&raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{ConfState: n.members}}); err != nil {
 		return nil, fmt.Errorf("etcdraft: founding members: %w", err)
 	}
 	n.raw, err = raft.NewRawNode(&raft.Config{
@@ -159,12 +167,19 @@ func (n *etcdNode) loop(campaign bool) {
 			n.raw.Tick()
 		case <-n.wake:
 		}
+		runtime.Gosched() // lets clients that are ready to propose get into this batch
 		messages = n.inbox.take(messages)
 		for _, m := range messages {
+			if isAppendResp(m) {
+				n.syncing--
+			}
 			_ = n.raw.Step(m) // one that is refused is as good as lost on the way
 		}
-		proposals = n.proposals.take(proposals)
-		n.step(proposals)
+		// Proposing whatever has come as soon as it comes keeps the batches small and costs half the throughput.
+		if n.syncing < etcdMaxAppends && n.batches.Load() < etcdMaxBatches {
+			proposals = n.proposals.take(proposals)
+			n.step(proposals)
+		}
 	}
 }
 
@@ -199,14 +214,20 @@ func (n *etcdNode) route(rd raft.Ready) {
 	if k := len(n.accepted); k > 0 {
 		// Nothing was stepped between the proposals and this Ready: they are its last entries.
 		first := rd.Entries[len(rd.Entries)-k]
+		n.batches.Add(1)
 		n.waiting.put(etcdBatch{first: first.GetIndex(), term: first.GetTerm(), proposals: slices.Clone(n.accepted)})
 		clear(n.accepted)
 		n.accepted = n.accepted[:0]
 	}
 	for _, m := range rd.Messages {
+		if m.GetTo() == raft.LocalAppendThread && slices.ContainsFunc(m.GetResponses(), isAppendResp) {
+			n.syncing++
+		}
 		n.send(m)
 	}
 }
+
+func isAppendResp(m *raftpb.Message) bool { return m.GetType() == raftpb.MsgStorageAppendResp }
 
 // send hands a message to whom it is for.
 func (n *etcdNode) send(m *raftpb.Message) {

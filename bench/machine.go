@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -25,6 +26,25 @@ type machine struct {
 func (m *machine) apply(data []byte) {
 	m.sum.Store(crc32.Update(m.sum.Load(), castagnoli, data))
 	m.count.Store(m.count.Load() + 1)
+}
+
+// machineState is the size of a saved machine in bytes.
+const machineState = 12
+
+// save is the whole state, as a snapshot holds it. Only the applying goroutine may call it.
+func (m *machine) save() []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, machineState), m.count.Load())
+	return binary.BigEndian.AppendUint32(b, m.sum.Load())
+}
+
+// load takes a saved state over. Only the applying goroutine may call it.
+func (m *machine) load(b []byte) error {
+	if len(b) != machineState {
+		return fmt.Errorf("snapshot of %d bytes, not %d", len(b), machineState)
+	}
+	m.sum.Store(binary.BigEndian.Uint32(b[8:]))
+	m.count.Store(binary.BigEndian.Uint64(b))
+	return nil
 }
 
 // verify waits until all machines agree, then holds them against the number of acknowledged operations.

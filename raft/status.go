@@ -30,6 +30,24 @@ func (n *Node) FirstIndex() Index { return n.log.First() }
 // TermAt returns the term of entry i; false when it is compacted or not there yet. FirstIndex()-1 is known still.
 func (n *Node) TermAt(i Index) (Term, bool) { return n.log.TermAt(i) }
 
+// Durable returns the last index that the caller has confirmed to be on disk.
+func (n *Node) Durable() Index { return n.durable }
+
+// Follower tells what a leader knows of a member: how far its log equals ours on its disk, and when it last answered, on
+// the caller's clock. False when this server does not lead or the member is not fed. It does not allocate.
+func (n *Node) Follower(id NodeID) (match Index, heard time.Duration, ok bool) {
+	if n.role != Leader {
+		return 0, 0, false
+	}
+	if id == n.cfg.ID {
+		return n.durable, n.now, true
+	}
+	if p := n.peer(id); p != nil {
+		return p.match, p.heard, true
+	}
+	return 0, 0, false
+}
+
 // Membership returns the effective membership: the latest in the log, committed or not (§6). Read-only.
 func (n *Node) Membership() Membership { return n.members.Membership }
 

@@ -1,0 +1,83 @@
+package actors
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-raft/troupe/applier"
+	"github.com/troupe-raft/troupe/election"
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/replication"
+	"github.com/troupe-raft/troupe/snapshotter"
+	"github.com/troupe-raft/troupe/stage"
+)
+
+// The supervision of daemons: a restart loses only pacing, so it comes quickly and backs off when it does not help.
+const (
+	restartFirst  = 10 * time.Millisecond
+	restartMax    = time.Second
+	restartJitter = 0.2
+	restartLimit  = 10
+	restartWindow = time.Minute
+)
+
+func backoff(s stage.Stage) *stage.Backoff {
+	return &stage.Backoff{
+		Stage: s, First: restartFirst, Max: restartMax, Jitter: restartJitter,
+		Limit: restartLimit, Window: restartWindow,
+	}
+}
+
+// HandleFailure supervises the daemons: the applier's panic ends this run of the replica (a bare restart would
+// skip an entry), the others restart. It runs on the replica's own turn.
+func (r *replica) HandleFailure(system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, rs *actor.RestartStatistics, reason, message any) {
+	if child.Equal(r.applier) {
+		supervisor.StopChildren(child)
+		system.Root.Send(r.handle.pid.Load(), &daemonCrash{child: child, reason: reason})
+		return
+	}
+	r.supervision.HandleFailure(system, supervisor, child, rs, reason, message)
+}
+
+// spawnDaemons starts the children of this run. Each reports OnDuty and gets its orders then.
+func (r *replica) spawnDaemons() {
+	h := r.host
+	name := fmt.Sprintf("group-%d", r.cfg.Group)
+	spawn := func(p *actor.Props, err error) *actor.PID {
+		if err != nil {
+			panic(fmt.Errorf("actors: daemon configuration: %w", err))
+		}
+		r.alive++
+		return r.ctx.Spawn(p)
+	}
+	r.applier = spawn(applier.Props(applier.Config{
+		Group: r.cfg.Group, Stage: h.stage, Machine: r.cfg.machine(), Reader: h.reader, Log: h.logger("applier"),
+	}), nil)
+	r.election = spawn(election.Props(election.Config{
+		Stage: h.stage, Timeout: r.cfg.ElectionTimeout, Log: h.logger("election"), Name: name,
+	}), nil)
+	r.syncer = spawn(replication.Props(replication.Config{
+		Group: r.cfg.Group, Stage: h.stage, Sender: h.transport.Sender, Reader: h.reader,
+		Pace: raft.Pace{
+			MaxBytes: inflightBytes, MaxMessages: inflightMessages,
+			RetryFirst: r.cfg.ElectionTimeout.Min, RetryMax: 4 * r.cfg.ElectionTimeout.Max,
+		},
+		Log: h.logger("replication"),
+	}), nil)
+	every := r.cfg.SnapshotEvery
+	if every == NoSnapshots || r.cfg.snapshotless() {
+		every = 0
+	}
+	r.snapshotter = spawn(snapshotter.Props(snapshotter.Config{
+		Group: r.cfg.Group, Node: h.cfg.Node, Stage: h.stage, FS: h.fs, Dir: h.snapshotDir(r.cfg.Group),
+		Every: every, Sender: h.transport.Sender, Log: h.logger("snapshotter"),
+	}), nil)
+}
+
+// What one follower may have unacknowledged.
+const (
+	inflightBytes    = 16 << 20
+	inflightMessages = 256
+)

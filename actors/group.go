@@ -1,0 +1,189 @@
+package actors
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-raft/troupe/entry"
+	"github.com/troupe-raft/troupe/persister"
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// A Group is the facade of one replica for plain goroutines. Its methods are safe for concurrent use, and every
+// call ends: with its answer, with its context, or with the replica.
+type Group struct {
+	host   *Host
+	id     raft.GroupID
+	system *actor.ActorSystem
+	pid    atomic.Pointer[actor.PID]
+	credit credit
+	status atomic.Pointer[Status]
+	ended  chan struct{} // closed when the actor has stopped
+	limit  int           // MaxEntryBytes
+}
+
+// A Result is the outcome of an applied proposal.
+type Result struct {
+	Index raft.Index
+	Data  []byte // what Apply returned on this node
+}
+
+// ID is the group's number.
+func (g *Group) ID() raft.GroupID { return g.id }
+
+// PID is the RaftGroup actor, to send messages to.
+func (g *Group) PID() *actor.PID { return g.pid.Load() }
+
+// Status is the last published picture of the replica; it never waits.
+func (g *Group) Status() Status { return *g.status.Load() }
+
+// Propose replicates data and returns once this node's state machine has applied it. Errors: *NotLeaderError,
+// ErrBusy, ErrTooLarge, ErrStopped, the context's error (it did not and will not happen); ErrIndeterminate (it may).
+// The data is copied; it may be reused when Propose returns.
+func (g *Group) Propose(ctx context.Context, data []byte) (Result, error) {
+	return g.ProposeIn(ctx, 0, 0, data)
+}
+
+// ProposeIn is Propose within a client session (thesis §6.3): however often the same seq is sent, it is applied
+// once and answered alike. seq counts 1, 2, 3…; errors further ErrSessionExpired and ErrSessionOrder. Session 0 is none.
+func (g *Group) ProposeIn(ctx context.Context, session, seq uint64, data []byte) (Result, error) {
+	if len(data) > g.limit {
+		return Result{}, ErrTooLarge
+	}
+	r := &request{kind: proposeRequest, data: data, session: session, seq: seq}
+	if err := g.ask(ctx, r); err != nil {
+		return Result{}, err
+	}
+	return Result{Index: r.index, Data: r.result}, nil
+}
+
+// OpenSession registers a client session in the log and returns its id. Errors as for Propose.
+func (g *Group) OpenSession(ctx context.Context) (uint64, error) {
+	r := &request{kind: openSessionRequest}
+	if err := g.ask(ctx, r); err != nil {
+		return 0, err
+	}
+	return sessionID(r.result), nil
+}
+
+// CloseSession ends a session. Errors as for Propose.
+func (g *Group) CloseSession(ctx context.Context, session uint64) error {
+	return g.ask(ctx, &request{kind: closeSessionRequest, session: session})
+}
+
+// Read waits until the local state machine reflects every write acknowledged before the call: what is read from it
+// afterwards is linearizable (thesis §6.4). A quorum confirms the leader after the call began. Only the leader answers;
+// errors: *NotLeaderError, ErrBusy, ErrStopped, the context's error.
+func (g *Group) Read(ctx context.Context) (raft.Index, error) {
+	return g.read(ctx, readRequest)
+}
+
+// LeaseRead is Read without the round trip while the leader holds a lease (thesis §6.4.1): it trusts clock rates to
+// differ by less than a tenth. Without a lease it is Read.
+func (g *Group) LeaseRead(ctx context.Context) (raft.Index, error) {
+	return g.read(ctx, leaseReadRequest)
+}
+
+func (g *Group) read(ctx context.Context, kind requestKind) (raft.Index, error) {
+	r := &request{kind: kind}
+	err := g.ask(ctx, r)
+	if err != nil {
+		return 0, err
+	}
+	return r.index, nil
+}
+
+// ChangeMembers changes the membership (§6) and returns the final one once it is committed. Errors: *NotLeaderError,
+// ErrChangeInProgress, ErrTransferring, raft.ErrTermNotCommitted (retry soon), *raft.InvalidChangeError, ErrIndeterminate.
+func (g *Group) ChangeMembers(ctx context.Context, change Change) (raft.Membership, error) {
+	r := &request{kind: changeRequest, change: change}
+	if err := g.ask(ctx, r); err != nil {
+		return raft.Membership{}, err
+	}
+	return r.membership, nil
+}
+
+// Transfer hands leadership to another voter (thesis §3.10) and returns once it leads. Errors: *NotLeaderError, ErrTransferFailed.
+func (g *Group) Transfer(ctx context.Context, to raft.NodeID) error {
+	return g.ask(ctx, &request{kind: transferRequest, to: to})
+}
+
+// StepDown makes this replica, if it leads, a follower in the same term. Errors: *NotLeaderError.
+func (g *Group) StepDown(ctx context.Context) error {
+	return g.ask(ctx, &request{kind: stepDownRequest})
+}
+
+// Snapshot takes a snapshot now and returns the index it covers. Errors: what the user's callback or the disk said.
+func (g *Group) Snapshot(ctx context.Context) (raft.Index, error) {
+	r := &request{kind: snapshotRequest}
+	if err := g.ask(ctx, r); err != nil {
+		return 0, err
+	}
+	return r.index, nil
+}
+
+// Restart starts a failed replica again. It does nothing to one that runs.
+func (g *Group) Restart(ctx context.Context) error {
+	return g.ask(ctx, &request{kind: restartRequest})
+}
+
+// A LogRange is a stretch of a replica's log.
+type LogRange struct {
+	First, Last raft.Index // of Entries; Last < First: none
+	Entries     []entry.Entry
+}
+
+// maxLogBytes bounds what one Log call holds in memory; a longer range is cut short.
+const maxLogBytes = 16 << 20
+
+// Log returns the durable entries from..to, both included, clamped to what the replica's log holds. Entries
+// above Status().Commit may still be replaced. Errors: a corrupt store.
+func (g *Group) Log(ctx context.Context, from, to raft.Index) (LogRange, error) {
+	s := g.Status()
+	from, to = max(from, s.First, 1), min(to, s.Durable)
+	out := LogRange{First: from, Last: from - 1}
+	for size := 0; from <= to && size < maxLogBytes && ctx.Err() == nil; {
+		blocks, err := g.host.reader.Blocks(g.id, from, to, maxLogBytes-size)
+		if errors.Is(err, persister.ErrCompacted) || errors.Is(err, persister.ErrMissing) {
+			break // compacted or truncated since the status was published
+		}
+		if err != nil {
+			return out, err
+		}
+		for _, b := range blocks {
+			for e := range b.All() {
+				if e.Index >= from && e.Index <= to {
+					out.Entries = append(out.Entries, e)
+					out.Last = e.Index
+				}
+			}
+			size += b.Size()
+			from = b.Last() + 1
+		}
+	}
+	return out, ctx.Err()
+}
+
+// Stop stops the replica: what is not in the log is refused, what is and has no outcome yet is unknown. It returns when
+// the actor and its daemons have stopped, or with the context's error.
+func (g *Group) Stop(ctx context.Context) error {
+	g.system.Root.Stop(g.pid.Load())
+	select {
+	case <-g.ended:
+		return g.Status().Err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// sessionID reads the answer of an OpenSession entry.
+func sessionID(b []byte) uint64 {
+	if len(b) != 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(b)
+}

@@ -1,0 +1,158 @@
+package actors
+
+import (
+	"fmt"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-raft/troupe/heartbeat"
+	"github.com/troupe-raft/troupe/persister"
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/remote"
+	"github.com/troupe-raft/troupe/replication"
+	"github.com/troupe-raft/troupe/stage"
+)
+
+// hostStopping tells a group to stop.
+type hostStopping struct{}
+
+// A hostActor supervises what the groups of a host share. The heartbeat restarts, and all leaders register again;
+// a persister that panicked has an unknown disk behind it, so it stays down and all groups with it.
+type hostActor struct {
+	host        *Host
+	supervision *stage.Backoff
+	ready       chan [2]*actor.PID
+}
+
+func (a *hostActor) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		a.ready <- [2]*actor.PID{ctx.Spawn(a.host.persisterProps()), ctx.Spawn(a.host.heartbeatProps())}
+	case *heartbeat.OnDuty:
+		a.host.tellGroups(ctx, m)
+	case *persister.StoreFailed:
+		a.host.broken.CompareAndSwap(nil, &m.Err)
+	case *stage.GaveUp:
+		a.host.storeBroke(ctx, fmt.Errorf("heartbeat kept crashing: %v", m.Reason))
+	case actor.SystemMessage, actor.AutoReceiveMessage:
+	default:
+		a.host.logger("raft").Warn("unexpected message", "type", fmt.Sprintf("%T", m))
+	}
+}
+
+// HandleFailure implements actor.SupervisorStrategy for the two children.
+func (a *hostActor) HandleFailure(system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, rs *actor.RestartStatistics, reason, message any) {
+	if child.Equal(a.host.persister) {
+		supervisor.StopChildren(child)
+		a.host.storeBroke(system.Root, fmt.Errorf("persister panicked: %v", reason))
+		return
+	}
+	a.supervision.HandleFailure(system, supervisor, child, rs, reason, message)
+}
+
+type sender interface{ Send(*actor.PID, any) }
+
+// storeBroke stops every group of this host: none may vote, acknowledge or answer on a disk that cannot be trusted.
+func (h *Host) storeBroke(ctx sender, err error) {
+	h.broken.CompareAndSwap(nil, &err)
+	h.tellGroups(ctx, &persister.StoreFailed{Err: err})
+}
+
+func (h *Host) tellGroups(ctx sender, message any) {
+	h.groups.Range(func(_, g any) bool {
+		ctx.Send(g.(*Group).PID(), message)
+		return true
+	})
+}
+
+func (h *Host) persisterProps() *actor.Props { return persister.Props(h.stage, h.store) }
+
+func (h *Host) heartbeatProps() *actor.Props {
+	return heartbeat.Props(heartbeat.Config{
+		Stage: h.stage, Interval: h.cfg.HeartbeatInterval, Sender: h.transport.Sender, Node: h.cfg.Node, Log: h.logger("heartbeat"),
+	})
+}
+
+// spawnShared starts the host's own actors and waits until their PIDs are known.
+func (h *Host) spawnShared() error {
+	a := &hostActor{host: h, supervision: backoff(h.stage), ready: make(chan [2]*actor.PID, 1)}
+	h.root = h.system.Root.Spawn(stage.Props(h.stage, func() actor.Actor { return a }, stage.WithLogger(h.logger("raft"))))
+	if s, ok := h.stage.(interface {
+		Run(until func() bool, maxSteps int) bool
+	}); ok {
+		s.Run(func() bool { return len(a.ready) > 0 }, 1000)
+	}
+	pids := <-a.ready
+	h.persister, h.heartbeat = pids[0], pids[1]
+	return nil
+}
+
+// stopShared lets the persister finish what it has and stops the host's actors.
+func (h *Host) stopShared() {
+	if err := h.system.Root.PoisonFuture(h.persister).Wait(); err != nil {
+		h.logger("persister").Error("persister did not stop in time", "err", err)
+	}
+	if err := h.system.Root.StopFuture(h.root).Wait(); err != nil {
+		h.logger("raft").Error("host did not stop in time", "err", err)
+	}
+}
+
+// register makes a replica known; a second one of its group is refused.
+func (h *Host) register(r *replica) error {
+	if h.stopping.Load() {
+		return fmt.Errorf("group %d: host %d is stopping: %w", r.cfg.Group, h.cfg.Node, ErrStopped)
+	}
+	if err := r.cfg.Validate(); err != nil {
+		return err
+	}
+	if had, loaded := h.groups.LoadOrStore(r.cfg.Group, r.handle); loaded && had != r.handle {
+		return fmt.Errorf("group %d already runs on node %d", r.cfg.Group, h.cfg.Node)
+	}
+	return h.storeFailure()
+}
+
+func (h *Host) unregister(r *replica) { h.groups.CompareAndDelete(r.cfg.Group, r.handle) }
+
+// route opens the way for peers' messages, unroute closes it.
+func (h *Host) route(r *replica) {
+	h.routes.Store(r.cfg.Group, &route{group: r.handle.PID(), syncer: r.syncer})
+}
+
+func (h *Host) unroute(r *replica) {
+	if had, ok := h.routes.Load(r.cfg.Group); ok && had.(*route).group.Equal(r.handle.PID()) {
+		h.routes.Delete(r.cfg.Group)
+	}
+}
+
+// deliver sends what arrived to the mailboxes it is for. Messages for groups that do not run here are dropped, as
+// a network drops them.
+func (h *Host) deliver(from raft.NodeID, batch []remote.Envelope) {
+	root := h.system.Root
+	for _, env := range batch {
+		if pulse, ok := env.Message.(*remote.Pulse); ok {
+			for i := range pulse.Beats {
+				if to := h.routeOf(pulse.Beats[i].Group); to != nil {
+					root.Send(to.group, &inbound{from: from, message: &pulse.Beats[i].Heartbeat})
+				}
+			}
+			continue
+		}
+		to := h.routeOf(env.Group)
+		if to == nil {
+			continue
+		}
+		if reply, ok := env.Message.(*raft.AppendEntriesReply); ok {
+			root.Send(to.syncer, &replication.Reply{From: from, Message: reply})
+			continue
+		}
+		root.Send(to.group, &inbound{from: from, message: env.Message})
+	}
+}
+
+func (h *Host) routeOf(g raft.GroupID) *route {
+	r, ok := h.routes.Load(g)
+	if !ok {
+		return nil
+	}
+	return r.(*route)
+}

@@ -1,0 +1,273 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-raft/troupe/applier"
+	"github.com/troupe-raft/troupe/election"
+	"github.com/troupe-raft/troupe/entry"
+	"github.com/troupe-raft/troupe/heartbeat"
+	"github.com/troupe-raft/troupe/persister"
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/replication"
+	"github.com/troupe-raft/troupe/snapshotter"
+)
+
+// A wake is a timer of the replica's own that ran out.
+type wake struct {
+	transfer uint64 // a transfer's deadline
+	reload   uint64 // a crashed replica's pause is over
+}
+
+// A daemonCrash tells the replica that a child whose loss is the whole replica's crash has panicked.
+type daemonCrash struct {
+	child  *actor.PID
+	reason any
+}
+
+// crashes counts crashes within a window.
+type crashes struct {
+	times []time.Duration
+	run   uint64
+}
+
+const (
+	crashLimit    = 5           // this many crashes …
+	crashWindow   = time.Minute // … within this, and the replica stays down
+	crashPause    = 100 * time.Millisecond
+	crashPauseMax = 5 * time.Second
+)
+
+// start registers the replica and asks the disk what it knows.
+func (r *replica) start() {
+	r.handle.pid.Store(r.ctx.Self())
+	if err := r.host.register(r); err != nil {
+		r.fail(err)
+		return
+	}
+	r.load()
+}
+
+func (r *replica) load() {
+	r.phase = loading
+	r.ctx.Send(r.host.persister, &persister.Load{Group: r.cfg.Group, Founding: r.cfg.founding(r.host.cfg), ReplyTo: r.ctx.Self()})
+}
+
+// loaded builds the rules from what the disk held and brings the daemons up. Nothing is answered before.
+func (r *replica) loaded(l *persister.Loaded) {
+	if r.phase != loading {
+		return
+	}
+	if l.Err != nil {
+		r.fail(l.Err)
+		return
+	}
+	node, err := raft.New(r.host.raftConfig(&r.cfg), l.State, r.now())
+	if err != nil {
+		r.fail(err)
+		return
+	}
+	r.begin(node, l.State.Snapshot)
+}
+
+// begin resets everything that one run of the replica knows.
+func (r *replica) begin(node *raft.Node, snapshot raft.SnapshotMeta) {
+	r.node, r.phase = node, running
+	r.builder = entry.Builder{}
+	r.tail.clear()
+	r.waiting, r.handed = nil, nil
+	r.rounds = map[uint64][]*request{}
+	s := node.Status()
+	r.leader = raft.RoleState{Role: s.Role, Term: s.Term}
+	r.commit = raft.EntryID{Index: snapshot.Index, Term: snapshot.Term}
+	r.handedTo, r.applied, r.inApplier = snapshot.Index, 0, 0
+	r.effective = raft.Change{Membership: node.Membership()}
+	r.learnAddresses(r.effective.Membership)
+	r.spawnDaemons()
+	r.orderApplier(snapshot)
+	r.host.route(r)
+	r.publish()
+	if sole(r.effective.Membership, r.host.cfg.Node) {
+		r.step(raft.Campaign{}, nil)
+	}
+}
+
+// sole says whether a node is the only voter, which need not wait for anybody.
+func sole(m raft.Membership, id raft.NodeID) bool {
+	return len(m.Outgoing) == 0 && len(m.Voters) == 1 && m.Voters[0] == id
+}
+
+// orderApplier tells the applier where to start: the persisted snapshot.
+func (r *replica) orderApplier(meta raft.SnapshotMeta) {
+	r.ctx.Send(r.applier, r.beginApplier(meta))
+}
+
+// onDuty answers a daemon that started or restarted with its orders.
+func (r *replica) onDuty(message any) {
+	switch message.(type) {
+	case *election.OnDuty:
+		if r.node.Membership().IsVoter(r.host.cfg.Node) {
+			r.patience++
+			r.ctx.Send(r.election, election.Arm{Seq: r.patience})
+		}
+	case *replication.OnDuty:
+		if r.leader.Role == raft.Leader {
+			r.lead()
+		}
+	case *heartbeat.OnDuty:
+		if r.leader.Role == raft.Leader {
+			r.beat()
+		}
+	case *snapshotter.OnDuty:
+		r.ctx.Send(r.snapshotter, &snapshotter.Orders{Term: r.leader.Term, Snapshot: r.snapshotMeta()})
+	case *applier.OnDuty:
+		// Its orders were the first message in its mailbox.
+	}
+}
+
+// crash ends this run of the replica: everybody who waits is answered, the daemons stop, and after a pause the replica loads again
+// from the disk, its state machine from the latest snapshot. Too many crashes in a window and it stays down.
+func (r *replica) crash(reason error) {
+	if r.phase == halting || r.phase == failed {
+		return
+	}
+	r.log.Error("replica crashed", "reason", reason)
+	now := r.now()
+	r.crashes.times = append(r.crashes.times, now)
+	for len(r.crashes.times) > 0 && now-r.crashes.times[0] > crashWindow {
+		r.crashes.times = r.crashes.times[1:]
+	}
+	if len(r.crashes.times) > crashLimit {
+		r.fail(fmt.Errorf("crashed %d times within %v, last: %w", len(r.crashes.times), crashWindow, reason))
+		return
+	}
+	r.halt(halting, reason)
+	r.host.system.EventStream.Publish(&ReplicaRestarted{Node: r.host.cfg.Node, Group: r.cfg.Group, Reason: reason})
+	if r.alive == 0 {
+		r.pause()
+	}
+}
+
+// fail takes the replica down for good, with a reason that Status shows.
+func (r *replica) fail(reason error) {
+	if r.phase == failed {
+		return
+	}
+	r.log.Error("replica failed", "reason", reason)
+	r.halt(failed, reason)
+	r.host.failed(r.cfg.Group, reason)
+	r.host.system.EventStream.Publish(&ReplicaFailed{Node: r.host.cfg.Node, Group: r.cfg.Group, Reason: reason})
+}
+
+// halt stops taking part at once.
+func (r *replica) halt(to phase, reason error) {
+	r.phase = to
+	r.host.unroute(r)
+	r.ctx.Send(r.host.persister, &persister.Release{Group: r.cfg.Group})
+	if r.node != nil && r.leader.Role == raft.Leader {
+		r.ctx.Send(r.host.heartbeat, &heartbeat.Rest{Group: r.cfg.Group, Term: r.leader.Term})
+	}
+	r.answerAll(ErrStopped)
+	for _, pid := range []*actor.PID{r.applier, r.election, r.syncer, r.snapshotter} {
+		if pid != nil {
+			r.ctx.Stop(pid)
+		}
+	}
+	s := Status{Node: r.host.cfg.Node, Group: r.cfg.Group, Stopped: true, Err: reason}
+	if r.node != nil {
+		s.Term = r.node.Term()
+	}
+	r.handle.status.Store(&s)
+}
+
+// answerAll ends every wait: what is not in the log is refused, the rest is unknown.
+func (r *replica) answerAll(refusal error) {
+	refuseAll(r.batch, refusal)
+	refuseAll(r.reads[0], refusal)
+	refuseAll(r.reads[1], refusal)
+	for _, batch := range r.rounds {
+		refuseAll(batch, refusal)
+	}
+	for _, w := range append(r.handed, r.waiting...) {
+		w.Waiter.Resolve(0, nil, ErrIndeterminate)
+	}
+	r.change.fail(ErrIndeterminate)
+	refuseAll(r.transfer.held, refusal)
+	if r.transfer.request != nil {
+		r.transfer.request.refuse(ErrIndeterminate)
+	}
+	r.batch, r.reads, r.rounds, r.handed, r.waiting = nil, [2][]*request{}, nil, nil, nil
+	r.transfer.request, r.transfer.held = nil, nil
+}
+
+// childGone counts the daemons down; the last one of a crashed run lets the next begin.
+func (r *replica) childGone(*actor.PID) {
+	r.alive--
+	if r.phase == halting && r.alive == 0 {
+		r.pause()
+	}
+}
+
+// pause waits a little, longer from crash to crash, before the replica loads again.
+func (r *replica) pause() {
+	wait := min(crashPause<<(len(r.crashes.times)-1), crashPauseMax)
+	r.crashes.run++
+	r.wakeAfter(wait, &wake{reload: r.crashes.run})
+}
+
+// restart is an operator's wish to start a failed replica again.
+func (r *replica) restart(q *request) {
+	if r.phase == failed && r.alive == 0 && r.host.storeFailure() == nil {
+		r.crashes.times = nil
+		r.start()
+	}
+	q.Resolve(0, nil, r.host.storeFailure())
+}
+
+func (r *replica) wake(w *wake) {
+	switch {
+	case w.transfer != 0:
+		r.transfer.expired(r, w.transfer)
+	case w.reload == r.crashes.run && r.phase == halting:
+		r.load()
+	}
+}
+
+// wakeAfter sends the replica a message when d has passed.
+func (r *replica) wakeAfter(d time.Duration, w *wake) {
+	root, self := r.host.system.Root, r.ctx.Self()
+	r.clock.AfterFunc(d, func() { root.Send(self, w) })
+}
+
+func (r *replica) downError() error {
+	if err := r.handle.Status().Err; err != nil {
+		return errors.Join(ErrStopped, err)
+	}
+	return ErrStopped
+}
+
+// farewell is the actor's own end. A panic here would resurrect or hang it, and the stage's guard swallows one.
+func (r *replica) farewell(message any) {
+	switch message.(type) {
+	case *actor.Stopping, *actor.Restarting:
+		if r.phase != failed && r.phase != halting {
+			r.halt(halting, r.handle.Status().Err)
+		}
+	case *actor.Stopped:
+		r.host.unregister(r)
+		close(r.handle.ended)
+	}
+}
+
+// daemonCrashed is the applier's panic: a bare restart of it would skip an entry, so the replica restarts as a whole.
+func (r *replica) daemonCrashed(m *daemonCrash) {
+	err, ok := m.reason.(error)
+	if !ok {
+		err = fmt.Errorf("%v", m.reason)
+	}
+	r.crash(fmt.Errorf("%s: %w", m.child.Id, err))
+}

@@ -1,0 +1,119 @@
+package actors
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// A pendingChange is the membership change that a client waits for.
+type pendingChange struct {
+	request *request
+	target  raft.Membership
+}
+
+// start proposes the change. The answer comes when the final membership, with no joint one in force, is committed.
+func (p *pendingChange) start(r *replica, q *request) {
+	if !q.take() {
+		return
+	}
+	q.enter()
+	if r.leader.Role != raft.Leader {
+		q.refuse(&NotLeaderError{Leader: r.leader.Leader, Term: r.leader.Term})
+		return
+	}
+	if p.request != nil {
+		q.refuse(ErrChangeInProgress)
+		return
+	}
+	target, err := q.change.apply(r.node.Membership())
+	if err != nil {
+		q.refuse(err)
+		return
+	}
+	r.flush()
+	// Known before the step: a single voter may see it committed within it.
+	p.request, p.target = q, target
+	r.learnAddresses(target)
+	if fx := r.step(raft.ChangeMembership{Target: target}, nil); fx.Refused != nil {
+		p.fail(fx.Refused)
+	}
+}
+
+// committed answers when the membership in force is final and committed.
+func (p *pendingChange) committed(r *replica, to raft.Index) {
+	if p.request == nil || len(r.effective.Membership.Outgoing) > 0 || to < r.effective.Index {
+		return
+	}
+	if !slices.Equal(r.effective.Membership.Voters, p.target.Voters) || !slices.Equal(r.effective.Membership.Learners, p.target.Learners) {
+		return
+	}
+	q := p.request
+	p.request = nil
+	if q.claim() {
+		q.index, q.membership = r.effective.Index, r.effective.Membership
+		q.deliver()
+	}
+}
+
+func (p *pendingChange) fail(err error) {
+	if p.request != nil {
+		p.request.refuse(err)
+		p.request = nil
+	}
+}
+
+// apply computes the membership that the change asks for.
+func (c Change) apply(now raft.Membership) (raft.Membership, error) {
+	info := map[raft.NodeID]raft.Member{}
+	for _, m := range now.Members {
+		info[m.ID] = m
+	}
+	voters, learners := now.Voters, now.Learners
+	if len(c.Voters) > 0 {
+		voters, learners = note(info, nil, c.Voters), note(info, nil, c.Learners)
+	}
+	voters = note(info, voters, c.AddVoters)
+	for _, id := range c.Promote {
+		if !slices.Contains(learners, id) {
+			return raft.Membership{}, &raft.InvalidChangeError{Reason: fmt.Sprintf("node %d is not a learner", id)}
+		}
+		voters = append(slices.Clone(voters), id)
+	}
+	learners = note(info, learners, c.AddLearners)
+	for _, id := range c.Remove {
+		if !slices.Contains(voters, id) && !slices.Contains(learners, id) {
+			return raft.Membership{}, &raft.InvalidChangeError{Reason: fmt.Sprintf("node %d is not a member", id)}
+		}
+	}
+	out := raft.Membership{}
+	out.Voters = without(voters, c.Remove)
+	out.Learners = without(without(learners, c.Remove), out.Voters)
+	for _, id := range append(slices.Clone(out.Voters), out.Learners...) {
+		m := info[id]
+		m.ID = id
+		out.Members = append(out.Members, m)
+	}
+	slices.SortFunc(out.Members, func(a, b raft.Member) int { return cmp.Compare(a.ID, b.ID) })
+	return out, nil
+}
+
+// note adds members to a list of ids and to what is known of them; what a change leaves blank stays as it was known.
+func note(info map[raft.NodeID]raft.Member, ids []raft.NodeID, members []raft.Member) []raft.NodeID {
+	ids = slices.Clone(ids)
+	for _, m := range members {
+		known := info[m.ID]
+		info[m.ID] = raft.Member{ID: m.ID, Addr: cmp.Or(m.Addr, known.Addr), Tag: cmp.Or(m.Tag, known.Tag)}
+		ids = append(ids, m.ID)
+	}
+	return ids
+}
+
+// without is ids less drop, sorted and without duplicates.
+func without(ids, drop []raft.NodeID) []raft.NodeID {
+	out := slices.DeleteFunc(slices.Clone(ids), func(id raft.NodeID) bool { return slices.Contains(drop, id) })
+	slices.Sort(out)
+	return slices.Compact(out)
+}

@@ -1,0 +1,149 @@
+package actors
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-raft/troupe/applier"
+	"github.com/troupe-raft/troupe/entry"
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/stage"
+)
+
+// RaftGroup is the Props of one replica: an ordinary actor, to be spawned with system.Root.Spawn or as any actor's child.
+// Each spawn is a replica of its own life; two of one group on one host at a time are refused. A faulty
+// configuration makes a replica that refuses everything, with the fault in its Status; StartGroup returns it instead.
+func RaftGroup(h *Host, cfg GroupConfig) *actor.Props {
+	return raftGroup(h, cfg, func() *Group { return newHandle(h, cfg) })
+}
+
+// StartGroup spawns a RaftGroup at the root of the host's actor system and returns its facade. It returns an error, with every
+// fault, for a bad configuration; what the disk holds is found out later and shown by Status.
+func StartGroup(h *Host, cfg GroupConfig) (*Group, error) {
+	if err := cfg.withDefaults().Validate(); err != nil {
+		return nil, err
+	}
+	if _, running := h.Group(cfg.Group); running {
+		return nil, fmt.Errorf("group %d already runs on node %d", cfg.Group, h.cfg.Node)
+	}
+	handle := newHandle(h, cfg)
+	handle.pid.Store(h.system.Root.Spawn(raftGroup(h, cfg, func() *Group { return handle })))
+	return handle, nil
+}
+
+func raftGroup(h *Host, cfg GroupConfig, handle func() *Group) *actor.Props {
+	cfg = cfg.withDefaults()
+	produce := func() actor.Actor {
+		return &replica{
+			host: h, cfg: cfg, handle: handle(), clock: h.stage.Clock(), supervision: backoff(h.stage),
+			log: h.logger("raft").With("group", uint64(cfg.Group), "node", uint64(h.cfg.Node)),
+		}
+	}
+	return stage.Props(h.stage, produce, stage.WithDrained(), stage.WithLogger(h.logger("raft")))
+}
+
+func newHandle(h *Host, cfg GroupConfig) *Group {
+	cfg = cfg.withDefaults()
+	g := &Group{host: h, id: cfg.Group, system: h.system, ended: make(chan struct{}), limit: cfg.MaxEntryBytes}
+	g.credit.maxEntries, g.credit.maxBytes = int64(cfg.MaxInflightEntries), int64(cfg.MaxInflightBytes)
+	g.status.Store(&Status{Node: h.cfg.Node, Group: cfg.Group, Stopped: true})
+	return g
+}
+
+// founding is the membership that a group with nothing on disk begins with.
+func (c *GroupConfig) founding(h HostConfig) raft.Membership {
+	var m raft.Membership
+	m.Voters = without(c.Members, nil)
+	for _, id := range m.Voters {
+		m.Members = append(m.Members, raft.Member{ID: id, Addr: cmp.Or(c.Addrs[id], h.Peers[id]), Tag: c.Tags[id]})
+	}
+	return m
+}
+
+// machine makes the state machine of one run.
+func (c *GroupConfig) machine() func() StateMachine {
+	if c.StateMachine != nil {
+		return c.StateMachine
+	}
+	return func() StateMachine { return callbacks{c.Apply, c.Snapshot, c.Restore} }
+}
+
+func (c *GroupConfig) snapshotless() bool { return c.StateMachine == nil && c.Snapshot == nil }
+
+// callbacks makes a state machine of three functions.
+type callbacks struct {
+	apply    func(Command) []byte
+	snapshot func() (func(io.Writer) error, error)
+	restore  func(io.Reader) error
+}
+
+var errNoSnapshot = errors.New("GroupConfig.Snapshot is not set")
+
+func (c callbacks) Apply(cmd applier.Command) []byte { return c.apply(cmd) }
+
+func (c callbacks) Snapshot() (func(io.Writer) error, error) {
+	if c.snapshot == nil {
+		return nil, errNoSnapshot
+	}
+	return c.snapshot()
+}
+
+func (c callbacks) Restore(rd io.Reader) error {
+	if c.restore == nil {
+		if rd != nil {
+			return errNoSnapshot
+		}
+		return nil
+	}
+	return c.restore(rd)
+}
+
+// Validate reports every fault at once, or nil.
+func (c GroupConfig) Validate() (err error) {
+	fault := func(bad bool, format string, args ...any) {
+		if bad {
+			err = errors.Join(err, fmt.Errorf("GroupConfig: "+format, args...))
+		}
+	}
+	fault(c.Group == 0, "Group is not set")
+	fault(slices.Contains(c.Members, raft.None), "Members holds node 0")
+	fault(len(without(c.Members, nil)) != len(c.Members), "Members names a node twice")
+	fault(c.MaxEntryBytes+c.MaxBlockBytes > entry.MaxBlock, "MaxEntryBytes and MaxBlockBytes together are above %d", entry.MaxBlock)
+	fault(len(c.Members) > raft.MaxVoters, "%d Members, at most %d can vote", len(c.Members), raft.MaxVoters)
+	fault((c.StateMachine == nil) == (c.Apply == nil), "set either StateMachine or Apply")
+	fault(c.StateMachine != nil && (c.Snapshot != nil || c.Restore != nil), "Snapshot and Restore belong to Apply, not to StateMachine")
+	fault((c.Snapshot == nil) != (c.Restore == nil), "Snapshot and Restore go together")
+	if e := c.ElectionTimeout.Validate(); e != nil {
+		err = errors.Join(err, e)
+	}
+	for name, v := range map[string]int{
+		"MaxEntryBytes": c.MaxEntryBytes, "MaxBlockBytes": c.MaxBlockBytes,
+		"MaxInflightEntries": c.MaxInflightEntries, "MaxInflightBytes": c.MaxInflightBytes, "MaxSessions": c.MaxSessions,
+	} {
+		fault(v < 0, "%s %d is negative", name, v)
+	}
+	fault(c.TransferTimeout < 0, "TransferTimeout %v is negative", c.TransferTimeout)
+	fault(c.SessionTTL < 0, "SessionTTL %v is negative", c.SessionTTL)
+	return err
+}
+
+// withDefaults fills in what is zero.
+func (c GroupConfig) withDefaults() GroupConfig {
+	c.ElectionTimeout.Min = cmp.Or(c.ElectionTimeout.Min, defaultElection.Min)
+	c.ElectionTimeout.Max = cmp.Or(c.ElectionTimeout.Max, 2*c.ElectionTimeout.Min)
+	c.TransferTimeout = cmp.Or(c.TransferTimeout, c.ElectionTimeout.Max)
+	c.SnapshotEvery = cmp.Or(c.SnapshotEvery, 100_000)
+	c.TrailingEntries = cmp.Or(c.TrailingEntries, 10_000)
+	c.MaxEntryBytes = cmp.Or(c.MaxEntryBytes, 8<<20)
+	c.MaxBlockBytes = cmp.Or(c.MaxBlockBytes, 1<<20)
+	c.MaxInflightEntries = cmp.Or(c.MaxInflightEntries, 16_384)
+	c.MaxInflightBytes = cmp.Or(c.MaxInflightBytes, 64<<20)
+	c.SessionTTL = cmp.Or(c.SessionTTL, defaultSessionTTL)
+	c.MaxSessions = cmp.Or(c.MaxSessions, 10_000)
+	return c
+}

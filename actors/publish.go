@@ -1,0 +1,52 @@
+package actors
+
+import (
+	"slices"
+
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// publish makes the replica's picture as of now available to everybody. It is a new value each time, never changed.
+func (r *replica) publish() {
+	r.changed = false
+	if r.phase != running {
+		return
+	}
+	n := r.node
+	last := n.LastIndex()
+	s := &Status{
+		Node: r.host.cfg.Node, Group: r.cfg.Group, Role: r.leader.Role, Term: r.leader.Term, Leader: r.leader.Leader,
+		Commit: r.commit.Index, Applied: r.applied, First: n.FirstIndex(), Last: last, Durable: min(n.Durable(), last),
+		Snapshot: n.Snapshot().Index, Joint: len(r.effective.Membership.Outgoing) > 0,
+	}
+	s.CaughtUp = r.caughtUp()
+	s.Members = r.memberStatus()
+	r.handle.status.Store(s)
+}
+
+// caughtUp: a leader is known, and what it had committed when first heard is applied here.
+func (r *replica) caughtUp() bool {
+	if r.leader.Leader == raft.None {
+		r.target = 0
+		return false
+	}
+	if r.target == 0 && r.commit.Term == r.leader.Term {
+		r.target = r.commit.Index
+	}
+	return r.target != 0 && r.applied >= r.target
+}
+
+func (r *replica) memberStatus() []MemberStatus {
+	m := r.effective.Membership
+	out := make([]MemberStatus, 0, len(m.Members))
+	for _, member := range m.Members {
+		ms := MemberStatus{Member: member, Voter: slices.Contains(m.Voters, member.ID) || slices.Contains(m.Outgoing, member.ID)}
+		if r.leader.Role == raft.Leader {
+			match, heard, fed := r.node.Follower(member.ID)
+			ms.Match = match
+			ms.Active = fed && r.now()-heard < r.cfg.ElectionTimeout.Min
+		}
+		out = append(out, ms)
+	}
+	return out
+}

@@ -1,0 +1,200 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-raft/troupe/applier"
+	"github.com/troupe-raft/troupe/election"
+	"github.com/troupe-raft/troupe/entry"
+	"github.com/troupe-raft/troupe/persister"
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/remote"
+	"github.com/troupe-raft/troupe/replication"
+	"github.com/troupe-raft/troupe/snapshotter"
+	"github.com/troupe-raft/troupe/stage"
+)
+
+// A phase is how far a replica is in its life.
+type phase uint8
+
+const (
+	loading phase = iota // waiting for the persister
+	running              // takes part
+	halting              // crashed: its daemons are being stopped, then it loads again
+	failed               // down with a reason, until Restart
+)
+
+// A replica is the RaftGroup actor: the one owner of raft.Node. Everything it knows is touched on its own mailbox only.
+type replica struct {
+	host   *Host
+	cfg    GroupConfig
+	handle *Group
+	log    *slog.Logger
+	clock  stage.Clock
+	ctx    actor.Context // of the message being handled
+
+	phase phase
+	node  *raft.Node
+	daemons
+	crashes     crashes
+	supervision *stage.Backoff
+
+	// What waits for the mailbox to run empty, to become one block or one read round.
+	builder entry.Builder
+	batch   []*request
+	reads   [2][]*request // by raft.Read, raft.LeaseRead
+	changed bool          // the status has to be published
+
+	tail     tail
+	waiting  []applier.Waiting // proposals in the log, not yet handed to the applier; ascending
+	handed   []applier.Waiting // handed over, not yet known to be applied
+	rounds   map[uint64][]*request
+	lastRead uint64
+
+	commit    raft.EntryID
+	handedTo  raft.Index // last index given to the applier
+	applied   raft.Index
+	inApplier int // Committed messages that the applier has not reported done
+
+	patience  uint64 // version of the election timer's last order
+	leader    raft.RoleState
+	change    pendingChange
+	transfer  pendingTransfer
+	effective raft.Change
+	target    raft.Index // what must be applied before the replica counts as caught up
+}
+
+// daemons are the children of one run of the replica.
+type daemons struct {
+	applier, election, syncer, snapshotter *actor.PID
+	alive                                  int
+}
+
+// An inbound is a message from a peer, off the transport.
+type inbound struct {
+	from    raft.NodeID
+	message any
+}
+
+// Receive only dispatches. A panic here is this replica's crash, and nobody else's: it never reaches the
+// supervisor of whoever spawned the group.
+func (r *replica) Receive(ctx actor.Context) {
+	r.ctx = ctx
+	switch ctx.Message().(type) {
+	case *actor.Stopping, *actor.Restarting, *actor.Stopped:
+		r.farewell(ctx.Message())
+		return
+	}
+	defer r.survive()
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		r.start()
+	case *actor.Terminated:
+		r.childGone(m.Who)
+	case *daemonCrash:
+		r.daemonCrashed(m)
+	case *stage.GaveUp:
+		r.crash(fmt.Errorf("daemon %s kept crashing: %v", m.Child.Id, m.Reason))
+	case *persister.StoreFailed:
+		r.host.broken.CompareAndSwap(nil, &m.Err)
+		r.fail(fmt.Errorf("store failed: %w", m.Err))
+	case *hostStopping:
+		ctx.Stop(ctx.Self())
+	case *wake:
+		r.wake(m)
+	case *request:
+		r.request(m)
+	case *stage.Drained:
+		r.drained()
+	case actor.SystemMessage, actor.AutoReceiveMessage:
+	default:
+		r.receiveWork(m)
+	}
+}
+
+// receiveWork handles what only a running replica may take; before and after, peers and daemons are not listened to.
+func (r *replica) receiveWork(message any) {
+	if l, ok := message.(*persister.Loaded); ok {
+		r.loaded(l)
+		return
+	}
+	if q := r.fromActor(message); q != nil {
+		r.request(q)
+		return
+	}
+	if r.phase != running {
+		return
+	}
+	switch m := message.(type) {
+	case *inbound:
+		r.receivePeer(m)
+	case *persister.Persisted:
+		r.step(raft.Persisted(m.Ack), nil)
+	case *persister.Compacted:
+		r.compacted(m)
+	case *replication.Matched:
+		for i := range m.Acks {
+			r.step(m.Acks[i], nil)
+		}
+	case *replication.Refusal:
+		r.step(raft.Received{From: m.From, Message: m.Message}, nil)
+	case *replication.NeedSnapshot:
+		r.sendSnapshot(m)
+	case election.Elapsed:
+		if m.Seq == r.patience {
+			r.step(raft.Elapsed{}, nil)
+		}
+	case *applier.Applied:
+		r.appliedTo(m.Index)
+	case *applier.Begun:
+		r.begun(m)
+	case *applier.Broken:
+		r.fail(m.Err)
+	default:
+		r.receiveSnapshotter(m)
+	}
+}
+
+// receivePeer steps a peer's message. Bulk chunks go to the snapshotter once their term is known to be no older.
+func (r *replica) receivePeer(in *inbound) {
+	switch m := in.message.(type) {
+	case *remote.AppendBlocks:
+		r.step(raft.Received{From: in.from, Message: &m.AppendEntries}, m.Blocks)
+	case *remote.SnapshotChunk:
+		r.receiveChunk(in.from, m)
+	case *remote.SnapshotChunkReply:
+		r.receiveChunkReply(in.from, m)
+	case raft.Message:
+		r.step(raft.Received{From: in.from, Message: m}, nil)
+	default:
+		r.log.Warn("unexpected message from peer", "from", in.from, "type", fmt.Sprintf("%T", m))
+	}
+}
+
+// now is the clock of all rules.
+func (r *replica) now() time.Duration { return r.clock.Now() }
+
+// survive turns a panic into this replica's crash or, when a rule was broken, its end.
+func (r *replica) survive() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	err, ok := p.(error)
+	if !ok {
+		err = fmt.Errorf("panic: %v", p)
+	}
+	r.log.Error("replica panicked", "err", err, "stack", string(debug.Stack()))
+	var broken *raft.BrokenInvariant
+	if errors.As(err, &broken) {
+		r.fail(err)
+		return
+	}
+	r.crash(err)
+}

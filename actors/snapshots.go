@@ -1,0 +1,117 @@
+package actors
+
+import (
+	"io"
+
+	"github.com/troupe-raft/troupe/applier"
+	"github.com/troupe-raft/troupe/persister"
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/remote"
+	"github.com/troupe-raft/troupe/replication"
+	"github.com/troupe-raft/troupe/snapshotter"
+)
+
+// receiveSnapshotter handles what the snapshotter and, for a capture, the applier say.
+func (r *replica) receiveSnapshotter(message any) {
+	switch m := message.(type) {
+	case *snapshotter.WantCapture:
+		r.ctx.Send(r.applier, &applier.Capture{ReplyTo: r.ctx.Self()})
+	case *applier.Captured:
+		r.ctx.Send(r.snapshotter, &snapshotter.Captured{Meta: m.Meta, Write: m.Write, Err: m.Err})
+	case *snapshotter.Taken:
+		r.snapshotTaken(m)
+	case *snapshotter.Sent:
+		if r.leader.Role == raft.Leader {
+			r.ctx.Send(r.syncer, &replication.SnapshotDone{Peer: m.Peer, Index: m.Index, Err: m.Err})
+		}
+	case *snapshotter.Received:
+		r.step(raft.Received{From: m.From, Message: &raft.InstallSnapshot{Term: m.Term, Leader: m.Leader, Snapshot: m.Meta}}, nil)
+	default:
+		r.onDuty(m)
+	}
+}
+
+// snapshotTaken lets go of the log that the snapshot replaces, less what slow followers may still want.
+func (r *replica) snapshotTaken(m *snapshotter.Taken) {
+	if m.Err != nil {
+		r.log.Error("snapshot failed", "err", m.Err)
+		return
+	}
+	if m.Meta.Index <= r.snapshotMeta().Index {
+		return
+	}
+	through := raft.Index(0)
+	if keep := raft.Index(r.cfg.TrailingEntries); m.Meta.Index > keep {
+		through = m.Meta.Index - keep
+	}
+	r.step(raft.Compacted{Meta: m.Meta, Through: through}, nil)
+	r.ctx.Send(r.host.persister, &persister.Compact{Group: r.cfg.Group, Meta: m.Meta, Through: through, ReplyTo: r.ctx.Self()})
+	r.host.system.EventStream.Publish(&SnapshotTaken{Node: r.host.cfg.Node, Group: r.cfg.Group, Index: m.Meta.Index})
+}
+
+// compacted: the snapshot is what a restart begins from, so older ones may go.
+func (r *replica) compacted(m *persister.Compacted) {
+	r.ctx.Send(r.snapshotter, &snapshotter.Kept{Meta: m.Meta})
+	if r.leader.Role == raft.Leader {
+		prev := r.node.Shape().Prev
+		r.ctx.Send(r.syncer, &replication.Trim{Term: r.leader.Term, First: prev.Index + 1, Prev: prev})
+	}
+}
+
+// sendSnapshot feeds a follower that is behind what the log still holds.
+func (r *replica) sendSnapshot(m *replication.NeedSnapshot) {
+	if r.leader.Role == raft.Leader && m.Term == r.leader.Term {
+		r.ctx.Send(r.snapshotter, &snapshotter.Send{Peer: m.Peer, Term: m.Term, Leader: r.host.cfg.Node})
+	}
+}
+
+// receiveChunk counts as hearing from the leader; chunks of deposed ones are answered with the newer term.
+func (r *replica) receiveChunk(from raft.NodeID, m *remote.SnapshotChunk) {
+	if m.Term < r.node.Term() {
+		r.post(from, remote.Bulk, &remote.SnapshotChunkReply{Term: r.node.Term(), Index: m.Meta.Index, Refused: "stale term"})
+		return
+	}
+	r.step(raft.Received{From: from, Message: &raft.Heartbeat{Term: m.Term, Leader: m.Leader}}, nil)
+	r.ctx.Send(r.snapshotter, &snapshotter.Chunk{From: from, Message: m})
+}
+
+func (r *replica) receiveChunkReply(from raft.NodeID, m *remote.SnapshotChunkReply) {
+	if m.Term > r.node.Term() {
+		r.step(raft.Received{From: from, Message: &raft.HeartbeatReply{Term: m.Term}}, nil)
+	}
+	r.ctx.Send(r.snapshotter, &snapshotter.ChunkReply{From: from, Message: m})
+}
+
+// installed follows a log that a leader's snapshot replaced: the state machine starts again from it.
+func (r *replica) installed(meta raft.SnapshotMeta) {
+	r.commit = raft.EntryID{Index: meta.Index, Term: meta.Term}
+	r.handedTo, r.inApplier = meta.Index, 0
+	r.ctx.Send(r.applier, r.beginApplier(meta))
+	r.host.system.EventStream.Publish(&SnapshotTaken{Node: r.host.cfg.Node, Group: r.cfg.Group, Index: meta.Index, Installed: true})
+}
+
+// beginApplier is the applier's order to start from a snapshot, or from nothing.
+func (r *replica) beginApplier(meta raft.SnapshotMeta) *applier.Begin {
+	b := &applier.Begin{Meta: meta}
+	if meta.Index > 0 {
+		fs, dir := r.host.fs, r.host.snapshotDir(r.cfg.Group)
+		b.Open = func() (io.ReadCloser, error) { return snapshotter.Open(fs, dir, meta) }
+	}
+	return b
+}
+
+// begun: the state machine stands at the snapshot.
+func (r *replica) begun(m *applier.Begun) {
+	r.applied = m.Index
+	r.changed = true
+}
+
+// snapshotMeta is the newest snapshot that the rules know.
+func (r *replica) snapshotMeta() raft.SnapshotMeta { return r.node.Snapshot() }
+
+// post sends one message to a peer, as lossy as any network.
+func (r *replica) post(to raft.NodeID, lane remote.Lane, message any) {
+	if pid := r.host.transport.Sender(to); pid != nil {
+		r.ctx.Send(pid, &remote.Post{Lane: lane, Envelope: remote.Envelope{Group: r.cfg.Group, Message: message}})
+	}
+}

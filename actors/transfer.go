@@ -1,0 +1,86 @@
+package actors
+
+import (
+	"fmt"
+
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// A pendingTransfer is a leadership transfer under way. Proposals that arrive meanwhile are held: the new leader's
+// clients find it by the refusal, and if the transfer fails they are taken here.
+type pendingTransfer struct {
+	request *request
+	held    []*request
+	run     uint64 // version of the deadline
+}
+
+func (p *pendingTransfer) running() bool   { return p.request != nil }
+func (p *pendingTransfer) hold(q *request) { p.held = append(p.held, q) }
+
+func (p *pendingTransfer) start(r *replica, q *request) {
+	if !q.take() {
+		return
+	}
+	q.enter()
+	switch {
+	case r.leader.Leader == q.to && q.to != raft.None:
+		q.Resolve(0, nil, nil)
+		return
+	case r.leader.Role != raft.Leader:
+		q.refuse(&NotLeaderError{Leader: r.leader.Leader, Term: r.leader.Term})
+		return
+	case p.running():
+		q.refuse(ErrTransferring)
+		return
+	}
+	r.flush()
+	p.request = q
+	if fx := r.step(raft.Transfer{To: q.to}, nil); fx.Refused != nil {
+		p.end(r, fx.Refused)
+		return
+	}
+	p.run++
+	run := p.run
+	r.wakeAfter(r.cfg.TransferTimeout, &wake{transfer: run})
+}
+
+// expired gives the transfer up: proposals are taken again.
+func (p *pendingTransfer) expired(r *replica, run uint64) {
+	if !p.running() || run != p.run {
+		return
+	}
+	r.step(raft.AbortTransfer{}, nil)
+	p.end(r, fmt.Errorf("%w: node %d did not take over within %v", ErrTransferFailed, p.request.to, r.cfg.TransferTimeout))
+}
+
+// leaderKnown ends the transfer when another server turns out to lead.
+func (p *pendingTransfer) leaderKnown(r *replica, leader raft.NodeID) {
+	if !p.running() || leader == r.host.cfg.Node {
+		return
+	}
+	if leader == p.request.to {
+		p.end(r, nil)
+		return
+	}
+	p.end(r, fmt.Errorf("%w: node %d leads instead", ErrTransferFailed, leader))
+}
+
+// end answers the transfer and lets the held proposals go: into the log if this replica still leads, else to the new leader.
+func (p *pendingTransfer) end(r *replica, err error) {
+	if !p.running() {
+		return
+	}
+	q, held := p.request, p.held
+	p.request, p.held = nil, nil
+	q.Resolve(0, nil, err)
+	for _, h := range held {
+		r.request(h)
+	}
+}
+
+// transferDone follows the rules' word on the transfer. Success is not told before the new leader is heard of.
+func (r *replica) transferDone(done raft.TransferDone) {
+	if done.Err != nil {
+		r.transfer.end(r, fmt.Errorf("%w: %w", ErrTransferFailed, done.Err))
+	}
+}

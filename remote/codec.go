@@ -158,7 +158,9 @@ func complete(message any, payload []byte, sizes []int, sum uint32) error {
 		if crc32.Checksum(payload, castagnoli) != sum {
 			return fmt.Errorf("remote: snapshot chunk at %d: checksum mismatch", m.Offset)
 		}
-		m.Data = payload
+		if len(payload) > 0 {
+			m.Data = payload
+		}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/troupe-raft/troupe/raft"
@@ -101,21 +102,21 @@ func (in *inbound) run() {
 	defer in.survive()
 	conn, h, err := in.greeted()
 	if err != nil {
-		if t.ctx.Err() == nil {
-			t.refused(in.raw.RemoteAddr(), err)
-		}
 		return
 	}
-	p := t.known(h.from)
-	older := t.occupy(slot{h.from, h.lane}, in)
-	defer t.vacate(slot{h.from, h.lane}, in)
+	// The slot changes hands before the verdict, so that of two connections the one dialled later stays.
+	p, mine := t.known(h.from), slot{h.from, h.lane}
+	older := t.occupy(mine, in)
+	defer t.vacate(mine, in)
 	if older != nil { // order within the lane outlives the change
 		older.cancel(errReplaced)
 		<-older.done
 	}
 	t.revive(h.from)
 	t.cfg.Log.Debug("accepted", "peer", h.from, "lane", h.lane, "addr", in.raw.RemoteAddr())
-	err = in.receive(conn, h, p)
+	if err = in.welcome(conn); err == nil {
+		err = in.receive(conn, h, p)
+	}
 	if cause := context.Cause(in.ctx); cause != nil {
 		err = cause
 	}
@@ -138,57 +139,67 @@ func (in *inbound) survive() {
 	}
 }
 
-// greeted runs TLS, if wanted, and the handshake from the accepting side. What it refuses, it tells why.
+// greeted runs TLS, if wanted, and the handshake up to the verdict, from the accepting side. A refusal has been
+// counted, logged and told to the other side when it returns.
 func (in *inbound) greeted() (conn net.Conn, h hello, err error) {
 	cfg := &in.t.cfg
 	if err := in.raw.SetDeadline(time.Now().Add(cfg.HandshakeTimeout)); err != nil {
-		return nil, h, fmt.Errorf("remote: %w", err)
+		return nil, h, in.refuse(nil, err)
 	}
 	var first [1]byte
 	if _, err := io.ReadFull(in.raw, first[:]); err != nil {
-		return nil, h, fmt.Errorf("remote: no greeting: %w", err)
+		return nil, h, in.refuse(nil, fmt.Errorf("no greeting: %w", err))
 	}
 	conn = &prefixed{Conn: in.raw, prefix: first[:]}
+	var certificate tls.ConnectionState
 	switch speaksTLS := first[0] == tlsRecord; {
 	case speaksTLS && cfg.TLS == nil:
-		return in.refuse(in.raw, errors.New("this node does not speak TLS, the caller does"))
+		return nil, h, in.refuse(in.raw, errors.New("this node does not speak TLS, the caller does"))
 	case !speaksTLS && cfg.TLS != nil:
-		return in.refuse(in.raw, errors.New("this node requires TLS, the caller does not speak it"))
+		return nil, h, in.refuse(in.raw, errors.New("this node requires TLS, the caller does not speak it"))
 	case speaksTLS:
 		secure := tls.Server(conn, cfg.TLS)
 		if err := secure.HandshakeContext(in.ctx); err != nil {
-			in.linger() // so that the alert is read
-			return nil, h, fmt.Errorf("remote: TLS: %w", err)
+			defer in.linger() // so that the alert is read
+			return nil, h, in.refuse(nil, fmt.Errorf("TLS: %w", err))
 		}
-		conn = secure
+		conn, certificate = secure, secure.ConnectionState()
 	}
 	if h, err = readHello(conn); err != nil {
-		return in.refuse(conn, err)
+		return nil, h, in.refuse(conn, err)
 	}
-	if err := h.judge(cfg); err != nil {
-		return in.refuse(conn, err)
+	if err = h.judge(cfg); err == nil {
+		err = certified(&certificate, h.from)
 	}
-	if secure, ok := conn.(*tls.Conn); ok {
-		state := secure.ConnectionState()
-		if err := certified(&state, h.from); err != nil {
-			return in.refuse(conn, err)
-		}
-	}
-	if _, err := conn.Write(verdict{maxFrame: cfg.MaxFrame}.append(nil)); err != nil {
-		return nil, h, fmt.Errorf("remote: answering the greeting: %w", err)
-	}
-	if err := in.raw.SetDeadline(time.Time{}); err != nil {
-		return nil, h, fmt.Errorf("remote: %w", err)
+	if err != nil {
+		return nil, h, in.refuse(conn, err)
 	}
 	return conn, h, nil
 }
 
-// refuse answers with the reason and gives the other side a moment to read it.
-func (in *inbound) refuse(conn net.Conn, reason error) (net.Conn, hello, error) {
-	if _, err := conn.Write(verdict{reason: reason.Error()}.append(nil)); err == nil {
-		in.linger()
+// refuse counts and logs, and tells the reason to the other side if there is a way to.
+func (in *inbound) refuse(conn net.Conn, reason error) error {
+	if in.t.ctx.Err() == nil {
+		in.t.refused(in.raw.RemoteAddr(), reason)
 	}
-	return nil, hello{}, reason
+	if conn != nil {
+		if _, err := conn.Write(verdict{reason: strings.TrimPrefix(reason.Error(), "remote: ")}.append(nil)); err == nil {
+			in.linger()
+		}
+	}
+	return reason
+}
+
+// welcome accepts the caller.
+func (in *inbound) welcome(conn net.Conn) error {
+	_, err := conn.Write(verdict{maxFrame: in.t.cfg.MaxFrame}.append(nil))
+	if err == nil {
+		err = in.raw.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		return fmt.Errorf("remote: answering the greeting: %w", err)
+	}
+	return nil
 }
 
 // linger lets the other side read our last words, and close first.

@@ -148,19 +148,19 @@ func (t *TCP) hire(node raft.NodeID) *actor.PID {
 	t.running.Add(1)
 	pid := t.cfg.System.Root.SpawnPrefix(stage.Props(t.cfg.Stage, func() actor.Actor {
 		return &sender{t: t, node: node, peer: p, stopped: stopped}
-	}, stage.WithDrained()), fmt.Sprintf("remote-%d-to-%d-", t.cfg.Node, node))
+	}, stage.WithDrained(), stage.WithLogger(t.cfg.Log)), fmt.Sprintf("remote-%d-to-%d-", t.cfg.Node, node))
 	t.publish(func(m map[raft.NodeID]*actor.PID) { m[node] = pid })
 	return pid
 }
 
 // retired takes note that a sender is gone. If that was not our wish, the next one who asks for it gets another.
 func (t *TCP) retired(node raft.NodeID, pid *actor.PID) {
+	defer t.running.Done()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if (*t.senders.Load())[node].Equal(pid) {
+	if current := (*t.senders.Load())[node]; current != nil && current.Equal(pid) {
 		t.publish(func(m map[raft.NodeID]*actor.PID) { delete(m, node) })
 	}
-	t.running.Done()
 }
 
 // publish replaces the map of senders. The caller holds mu.

@@ -1,0 +1,410 @@
+package remote
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/troupe-raft/troupe/entry"
+	"github.com/troupe-raft/troupe/raft"
+)
+
+func isVote(term raft.Term) func(delivery) bool {
+	return func(d delivery) bool {
+		m, ok := d.Message.(*raft.RequestVote)
+		return ok && m.Term == term
+	}
+}
+
+func TestTwoNodesExchangeEveryKind(t *testing.T) {
+	a, b := start(t, 1, nil), start(t, 2, nil)
+	a.knows(b)
+	b.knows(a)
+	for _, c := range golden {
+		for _, lane := range []Lane{Main, Bulk} {
+			a.send(2, lane, c.envelope)
+			got := b.inbox.next(t, c.name, nil)
+			if got.from != 1 {
+				t.Errorf("%s comes from node %d", c.name, got.from)
+			}
+			sameBatch(t, []Envelope{got.Envelope}, received([]Envelope{c.envelope}))
+			b.send(1, lane, got.Envelope)
+			back := a.inbox.next(t, c.name, nil)
+			sameBatch(t, []Envelope{back.Envelope}, received([]Envelope{c.envelope}))
+		}
+	}
+	if s := a.Stats().Peers[2]; !s.Connected[Main] || !s.Connected[Bulk] {
+		t.Errorf("stats %+v", s)
+	}
+	a.stop() // a message may arrive before its sender has counted it
+	b.stop()
+	s := a.Stats().Peers[2]
+	if want := uint64(2 * len(golden)); s.Sent != want || s.Received != want || s.Dropped != 0 || s.Dials != 2 {
+		t.Errorf("stats %+v, want %d sent and received in 2 dials", s, want)
+	}
+	if s.Connected[Main] || s.Connected[Bulk] || s.LastError != "" || s.Addr != b.Addr() {
+		t.Errorf("stats %+v", s)
+	}
+	if from := b.Stats().Peers[1]; from.RecvBytes != s.SentBytes {
+		t.Errorf("%d bytes received of %d", from.RecvBytes, s.SentBytes)
+	}
+}
+
+func TestOrderIsKeptUnderLoad(t *testing.T) {
+	a, b := start(t, 1, nil), start(t, 2, nil)
+	a.knows(b)
+	const count = 20_000
+	data := make([]byte, 128)
+	for i := range count {
+		e := vote(raft.Term(i))
+		if i%3 == 0 {
+			e.Message = &AppendBlocks{AppendEntries: raft.AppendEntries{Term: raft.Term(i + 1)},
+				Blocks: []*entry.Block{block(raft.Term(i+1), 1, 1, data)}}
+		}
+		a.send(2, Main, e)
+	}
+	for i := range count {
+		var term raft.Term
+		switch m := b.inbox.next(t, "the next", nil).Message.(type) {
+		case *raft.RequestVote:
+			term = m.Term
+		case *AppendBlocks:
+			term = m.Term - 1
+		}
+		if term != raft.Term(i) {
+			t.Fatalf("message %d came in place of %d", term, i)
+		}
+	}
+}
+
+func TestSenderExistsOnlyForPeersWithAddress(t *testing.T) {
+	a := start(t, 1, func(c *Config) { c.Peers = map[raft.NodeID]string{1: "127.0.0.1:1", 2: "127.0.0.1:1"} })
+	if a.Sender(1) != nil {
+		t.Error("a sender to itself")
+	}
+	if a.Sender(3) != nil {
+		t.Error("a sender to a stranger")
+	}
+	pid := a.Sender(2)
+	if pid == nil || a.Sender(2) != pid {
+		t.Error("no sender, or not the same")
+	}
+	a.SetPeer(2, "")
+	if a.Sender(2) != nil {
+		t.Error("a sender to a forgotten node")
+	}
+	a.SetPeer(2, "127.0.0.1:1")
+	if again := a.Sender(2); again == nil || again.Equal(pid) {
+		t.Error("a node that is known again has no new sender")
+	}
+	a.stop()
+	if a.Sender(2) != nil {
+		t.Error("a sender after Stop")
+	}
+}
+
+func TestReconnectsAfterThePeerRestarts(t *testing.T) {
+	a, b := start(t, 1, nil), start(t, 2, nil)
+	a.knows(b)
+	a.send(2, Main, vote(1))
+	b.inbox.next(t, "vote 1", isVote(1))
+	addr := b.Addr()
+	b.stop()
+	a.logged("WARN no connection", "closed the connection")
+	refused := a.log.found(func(line string) bool { return strings.Contains(line, "refused") })
+	a.sendUntil(2, vote(2), refused) // nobody listens
+	b = start(t, 2, func(c *Config) { c.Listen = addr })
+	a.sendUntil(2, vote(3), b.inbox.found(isVote(3)))
+	if d := b.inbox.next(t, "a vote", nil); !isVote(3)(d) {
+		t.Errorf("%+v, sent while the peer was away, came late", d.Message)
+	}
+	s := a.Stats().Peers[2]
+	if s.Dropped == 0 || !strings.Contains(s.LastError, "refused") || s.ErrorAt.IsZero() {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// A peer that calls is worth calling back, whatever pause was planned.
+func TestCallFromThePeerEndsThePause(t *testing.T) {
+	a := start(t, 1, func(c *Config) { c.BackoffFirst, c.BackoffMax = time.Hour, time.Hour })
+	spare, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := spare.Addr().String()
+	_ = spare.Close()
+	a.SetPeer(2, addr)
+	a.send(2, Main, vote(1))
+	a.logged("WARN no connection")
+	a.send(2, Main, vote(2)) // dropped: the pause is an hour
+	b := start(t, 2, func(c *Config) { c.Listen = addr })
+	b.knows(a).send(1, Main, vote(3))
+	a.inbox.next(t, "vote 3", isVote(3))
+	a.sendUntil(2, vote(4), b.inbox.found(isVote(4)))
+	if n := a.Stats().Peers[2].Dials; n != 2 {
+		t.Errorf("%d dials, want 2", n)
+	}
+}
+
+func TestPeerMoves(t *testing.T) {
+	a, b := start(t, 1, nil), start(t, 2, nil)
+	a.knows(b)
+	a.send(2, Main, vote(1))
+	b.inbox.next(t, "vote 1", isVote(1))
+	moved := start(t, 2, nil)
+	a.send(2, Main, vote(2)) // to the old address: posts before the move may still leave
+	a.knows(moved)
+	a.send(2, Main, vote(3))
+	moved.inbox.next(t, "vote 3", isVote(3))
+	b.inbox.next(t, "vote 2", isVote(2))
+	if moved.inbox.count() != 0 || b.inbox.count() != 0 {
+		t.Error("something arrived twice")
+	}
+}
+
+// A newer connection of a node replaces the older one, of which the node may know nothing.
+func TestNewerConnectionReplaces(t *testing.T) {
+	b := start(t, 2, nil)
+	dial := func() net.Conn {
+		conn, err := net.Dial("tcp", b.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		if _, err := conn.Write(hello{cluster: "test", from: 1, to: 2}.append(nil)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readVerdict(conn); err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	older, newer := dial(), dial()
+	if _, err := newer.Write(encode(t, vote(1))); err != nil {
+		t.Fatal(err)
+	}
+	b.inbox.next(t, "vote 1", isVote(1))
+	_ = older.SetReadDeadline(time.Now().Add(patience))
+	if n, err := older.Read(make([]byte, 1)); n != 0 || err == nil || isTimeout(err) {
+		t.Errorf("the older connection still lives: %d bytes, %v", n, err)
+	}
+	if s := b.Stats(); s.Conns != 1 {
+		t.Errorf("%d connections", s.Conns)
+	}
+}
+
+func isTimeout(err error) bool {
+	ne, ok := err.(net.Error)
+	return ok && ne.Timeout()
+}
+
+func TestMalformedFrameClosesTheConnection(t *testing.T) {
+	b := start(t, 2, nil)
+	conn, err := net.Dial("tcp", b.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	bad := encode(t, vote(1))
+	bad[len(bad)-1] ^= 1
+	if _, err := conn.Write(append(hello{cluster: "test", from: 1, to: 2}.append(nil), bad...)); err != nil {
+		t.Fatal(err)
+	}
+	b.logged("WARN connection broken", "checksum mismatch")
+	if s := b.Stats().Peers[1]; !strings.Contains(s.LastError, "checksum mismatch") || s.Received != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+func TestPanicInDeliverEndsOneConnection(t *testing.T) {
+	a := start(t, 1, nil)
+	b := start(t, 2, nil)
+	var once sync.Once
+	b.TCP.deliver = func(from raft.NodeID, batch []Envelope) {
+		once.Do(func() { panic("broken") })
+		b.deliver(from, batch)
+	}
+	a.knows(b)
+	a.send(2, Main, vote(1))
+	b.logged("ERROR panic", "broken")
+	a.sendUntil(2, vote(2), b.inbox.found(isVote(2)))
+}
+
+func TestTooLargeMessageIsDroppedAlone(t *testing.T) {
+	small := func(c *Config) { c.MaxFrame = 8 << 10 }
+	a, b := start(t, 1, nil), start(t, 2, small) // b's limit counts, a learns it in the handshake
+	a.knows(b)
+	a.send(2, Main, vote(1), Envelope{1, &SnapshotChunk{Data: make([]byte, 9<<10)}}, vote(2))
+	b.inbox.next(t, "vote 1", isVote(1))
+	b.inbox.next(t, "vote 2", isVote(2))
+	a.logged("WARN message does not travel", "exceeds the frame limit")
+	if s := a.Stats().Peers[2]; s.Dropped != 1 || s.Dials != 1 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+func TestStrangePostIsDropped(t *testing.T) {
+	a, b := start(t, 1, nil), start(t, 2, nil)
+	a.knows(b)
+	a.send(2, Main, Envelope{1, "text"})
+	a.logged("ERROR post does not travel", "string")
+	a.send(2, lanes, vote(1))
+	a.logged("ERROR post does not travel", "lane=unknown")
+	system.Root.Send(a.Sender(2), "text")
+	a.logged("WARN unexpected message", "string")
+	if s := a.Stats().Peers[2]; s.Dropped != 2 || s.Dials != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// A peer that does not read costs QueueBytes and what its socket takes, then drops, then is given up.
+func TestBackpressureIsBounded(t *testing.T) {
+	addr, greeted := deaf(t, 2)
+	const limit = 2 << 20
+	a := start(t, 1, func(c *Config) { c.QueueBytes, c.WriteTimeout = limit, time.Hour })
+	a.SetPeer(2, addr)
+	e := Envelope{1, &SnapshotChunk{Data: make([]byte, 100_000)}}
+	a.send(2, Main, e)
+	select {
+	case <-greeted:
+	case <-time.After(patience):
+		t.Fatal("no connection")
+	}
+	deadline := time.Now().Add(patience)
+	for a.Stats().Peers[2].Dropped < 100 {
+		if time.Now().After(deadline) {
+			t.Fatalf("nothing is dropped: %+v", a.Stats())
+		}
+		a.send(2, Main, e)
+		if q := a.Stats().Peers[2].Queued[Main]; q > limit {
+			t.Fatalf("%d bytes queued, the limit is %d", q, limit)
+		}
+	}
+	begun := time.Now()
+	a.stop()
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("Stop took %v", took)
+	}
+	if q := a.Stats().Peers[2].Queued[Main]; q != 0 {
+		t.Errorf("%d bytes still queued after Stop", q)
+	}
+}
+
+func TestPeerThatDoesNotReadIsGivenUp(t *testing.T) {
+	addr, _ := deaf(t, 2)
+	a := start(t, 1, func(c *Config) { c.WriteTimeout = 50 * time.Millisecond })
+	a.SetPeer(2, addr)
+	// Whichever comes first: the deadline of the write or the kernel's of the acknowledgement.
+	timedOut := func(text string) bool {
+		return strings.Contains(text, "i/o timeout") || strings.Contains(text, "timed out")
+	}
+	gone := a.log.found(timedOut)
+	a.sendUntil(2, Envelope{1, &SnapshotChunk{Data: make([]byte, 8<<20)}}, gone)
+	if s := a.Stats().Peers[2]; !timedOut(s.LastError) {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// A bulk lane whose receiver is stuck holds up nothing on the main lane.
+func TestBulkDoesNotDelayMain(t *testing.T) {
+	a, b := start(t, 1, nil), start(t, 2, nil)
+	release := make(chan struct{})
+	stuck := make(chan struct{})
+	var once sync.Once
+	b.TCP.deliver = func(from raft.NodeID, batch []Envelope) {
+		if _, bulk := batch[0].Message.(*SnapshotChunk); bulk {
+			once.Do(func() { close(stuck) })
+			<-release
+		}
+		b.deliver(from, batch)
+	}
+	t.Cleanup(sync.OnceFunc(func() { close(release) }))
+	a.knows(b)
+	e := Envelope{1, &SnapshotChunk{Data: make([]byte, 1<<20)}}
+	for range 32 {
+		a.send(2, Bulk, e)
+	}
+	<-stuck
+	for i := range raft.Term(100) {
+		a.send(2, Main, vote(i))
+		b.inbox.next(t, "a vote", isVote(i))
+	}
+	if b.inbox.count() != 0 {
+		t.Error("bulk overtook its own lane")
+	}
+}
+
+func TestStopIsIdempotentAndFreesThePort(t *testing.T) {
+	a, b := start(t, 1, nil), start(t, 2, nil)
+	a.knows(b)
+	b.knows(a)
+	a.send(2, Main, vote(1))
+	b.inbox.next(t, "vote 1", isVote(1))
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(a.stop)
+	}
+	all.Wait()
+	a.stop()
+	l, err := net.Listen("tcp", a.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	if err := a.Start(a.deliver); err == nil {
+		t.Error("Start after Stop")
+	}
+	unstarted, err := NewTCP(a.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unstarted.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStopSendsWhatWasPosted(t *testing.T) {
+	a, b := start(t, 1, nil), start(t, 2, nil)
+	a.knows(b)
+	a.send(2, Main, vote(1))
+	b.inbox.next(t, "vote 1", isVote(1))
+	a.send(2, Main, vote(2))
+	a.stop()
+	b.inbox.next(t, "vote 2", isVote(2))
+}
+
+func TestStopReportsThatItRanOutOfTime(t *testing.T) {
+	a, b := start(t, 1, nil), start(t, 2, nil)
+	release, stuck := make(chan struct{}), make(chan struct{})
+	b.TCP.deliver = func(raft.NodeID, []Envelope) {
+		close(stuck)
+		<-release
+	}
+	a.knows(b)
+	a.send(2, Main, vote(1))
+	<-stuck
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := b.Stop(ctx); err == nil {
+		t.Error("Stop says that all is done while Deliver runs")
+	}
+	close(release)
+	b.stop()
+}
+
+func TestListenFailureIsReported(t *testing.T) {
+	a := start(t, 1, nil)
+	b, err := NewTCP(Config{System: system, Stage: live, Node: 2, Listen: a.Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Start(a.deliver); err == nil {
+		t.Error("two listen on one port")
+	}
+	if err := b.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+}

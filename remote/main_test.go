@@ -1,0 +1,22 @@
+package remote
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain checks that all transports together left nothing running.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	before := goleak.IgnoreCurrent()
+	code := m.Run()
+	live.Close()
+	if err := goleak.Find(before); err != nil && code == 0 {
+		_, _ = os.Stderr.WriteString(err.Error() + "\n")
+		code = 1
+	}
+	os.Exit(code)
+}

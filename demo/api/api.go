@@ -1,0 +1,177 @@
+// Package api is the JSON of the demo's HTTP interface, shared by its server and its client.
+package api
+
+// Headers of requests.
+const (
+	HeaderSession = "Troupe-Session" // with HeaderSeq: the write is applied once however often it is sent
+	HeaderSeq     = "Troupe-Seq"     // 1, 2, 3… within the session
+	HeaderTimeout = "Troupe-Timeout" // how long the request may wait, as a Go duration
+	// HeaderForwarded names the node that passed a request on. Such a request is never passed on again.
+	HeaderForwarded = "Troupe-Forwarded"
+	// HeaderNotLeader marks the refusal of a passed-on request by a node that does not lead after all.
+	HeaderNotLeader = "Troupe-Not-Leader"
+)
+
+// Outcomes in an Error.
+const (
+	Refused = "refused" // it did not and will not happen
+	Unknown = "unknown" // it may or may not take effect
+)
+
+// An Error is the body of every answer but 200.
+type Error struct {
+	Error   string `json:"error"`
+	Outcome string `json:"outcome"`
+	Leader  uint64 `json:"leader"` // 0: none known
+}
+
+// A Value answers GET /v1/kv/{key}.
+type Value struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+	Index uint64 `json:"index"`
+}
+
+// A Write is the body of a put or an append.
+type Write struct {
+	Value string `json:"value"`
+}
+
+// A Swap is the body of a cas. Expect null: the key must be missing.
+type Swap struct {
+	Expect *string `json:"expect"`
+	Value  string  `json:"value"`
+}
+
+// An Index answers a put or a snapshot.
+type Index struct {
+	Index uint64 `json:"index"`
+}
+
+// An Appended answers an append.
+type Appended struct {
+	Index uint64 `json:"index"`
+	Value string `json:"value"`
+}
+
+// A Swapped answers a cas. Value is the current one, null when the key is missing.
+type Swapped struct {
+	Index   uint64  `json:"index"`
+	Swapped bool    `json:"swapped"`
+	Value   *string `json:"value"`
+}
+
+// A Deleted answers a delete.
+type Deleted struct {
+	Index   uint64 `json:"index"`
+	Deleted bool   `json:"deleted"`
+}
+
+// An Item is one key with its value.
+type Item struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
+// A List answers GET /v1/kv.
+type List struct {
+	Items []Item `json:"items"`
+	More  bool   `json:"more"`
+}
+
+// A Session answers POST /v1/session.
+type Session struct {
+	Session string `json:"session"`
+}
+
+// A Status answers GET /v1/status.
+type Status struct {
+	Node     uint64   `json:"node"`
+	Role     string   `json:"role"`
+	Term     uint64   `json:"term"`
+	Leader   uint64   `json:"leader"` // 0: none known
+	Commit   uint64   `json:"commit"`
+	Applied  uint64   `json:"applied"`
+	First    uint64   `json:"first"`
+	Last     uint64   `json:"last"`
+	Snapshot uint64   `json:"snapshot"`
+	Members  []Member `json:"members"`
+	Error    string   `json:"error"`
+}
+
+// A Member is one server of the cluster. Match and Active are known to the leader only.
+type Member struct {
+	ID     uint64 `json:"id"`
+	Raft   string `json:"raft"`
+	HTTP   string `json:"http"`
+	Voter  bool   `json:"voter"`
+	Match  uint64 `json:"match"`
+	Active bool   `json:"active"`
+}
+
+// A Log answers GET /v1/log.
+type Log struct {
+	First   uint64  `json:"first"` // of Entries; last < first: none
+	Last    uint64  `json:"last"`
+	Entries []Entry `json:"entries"`
+}
+
+// An Entry is one position of the log. Data is in words for people.
+type Entry struct {
+	Index uint64 `json:"index"`
+	Term  uint64 `json:"term"`
+	Kind  string `json:"kind"`
+	Data  string `json:"data"`
+}
+
+// A Transfer is the body of POST /v1/transfer.
+type Transfer struct {
+	To uint64 `json:"to"`
+}
+
+// A Leader answers a transfer.
+type Leader struct {
+	Leader uint64 `json:"leader"`
+}
+
+// A Change is the body of POST /v1/members: exactly one field is set.
+type Change struct {
+	Add     *NewMember `json:"add,omitempty"`
+	Remove  *uint64    `json:"remove,omitempty"`
+	Promote *uint64    `json:"promote,omitempty"`
+	Change  *Members   `json:"change,omitempty"`
+}
+
+// A NewMember says where a node to be added is reached.
+type NewMember struct {
+	ID      uint64 `json:"id"`
+	Raft    string `json:"raft"`
+	HTTP    string `json:"http"`
+	Learner bool   `json:"learner,omitempty"`
+}
+
+// Members names a whole membership: ids of nodes that are known, or objects like NewMember.
+type Members struct {
+	Voters   []Seat `json:"voters"`
+	Learners []Seat `json:"learners"`
+}
+
+// A Membership answers POST /v1/members.
+type Membership struct {
+	Members []Seated `json:"members"`
+}
+
+// A Seated is one member of a committed membership.
+type Seated struct {
+	ID    uint64 `json:"id"`
+	Raft  string `json:"raft"`
+	HTTP  string `json:"http"`
+	Voter bool   `json:"voter"`
+}
+
+// A Chaos is the body of POST /v1/chaos, and its answer. The empty one heals.
+type Chaos struct {
+	Drop  float64  `json:"drop"`  // share of messages lost, 0 to 1
+	Delay string   `json:"delay"` // a Go duration; empty: none
+	Block []uint64 `json:"block"` // nodes that neither hear this one nor are heard by it
+}

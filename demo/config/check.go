@@ -1,0 +1,124 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// faults gathers all that is wrong.
+type faults struct{ list []error }
+
+func (f *faults) add(format string, args ...any) {
+	f.list = append(f.list, fmt.Errorf(format, args...))
+}
+
+func (f *faults) err() error { return errors.Join(f.list...) }
+
+// join adds each error of a joined one.
+func (f *faults) join(prefix string, err error) {
+	for _, e := range Faults(err) {
+		f.add("%s: %w", prefix, e)
+	}
+}
+
+// Faults splits what this package returned into its single faults.
+func Faults(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return many.Unwrap()
+	}
+	return []error{err}
+}
+
+func prefixed(path string, err error) error {
+	var f faults
+	f.join(path, err)
+	return f.err()
+}
+
+// Validate reports every fault at once, or nil.
+func (c Config) Validate() error {
+	var f faults
+	c.check(&f)
+	return f.err()
+}
+
+const maxCluster = 255 // bytes, as the transport's handshake has them
+
+func (c Config) check(f *faults) {
+	if c.Data == "" {
+		f.add("data is empty")
+	}
+	if len(c.Cluster) > maxCluster {
+		f.add("cluster has %d bytes, more than %d", len(c.Cluster), maxCluster)
+	}
+	if c.ElectionTimeout.Max <= c.ElectionTimeout.Min {
+		f.add("election_timeout: %v is not above %v", c.ElectionTimeout.Max, c.ElectionTimeout.Min)
+	}
+	// A follower must outlast two lost heartbeats (§5.6).
+	if 3*c.Heartbeat > c.ElectionTimeout.Min {
+		f.add("heartbeat_interval %v is more than a third of the shortest election timeout %v", c.Heartbeat, c.ElectionTimeout.Min)
+	}
+	c.TLS.check(f)
+	c.checkNodes(f)
+}
+
+func (c Config) checkNodes(f *faults) {
+	if len(c.Nodes) > 0 && len(c.Founders()) == 0 {
+		f.add("every node has join = true: nobody founds the cluster")
+	}
+	if n := len(c.Founders()); n > raft.MaxVoters {
+		f.add("%d founding nodes, at most %d can vote", n, raft.MaxVoters)
+	}
+	ids, addresses := map[raft.NodeID]bool{}, map[string]string{}
+	for i, n := range c.Nodes {
+		name := fmt.Sprintf("node %d", n.ID)
+		if n.ID == raft.None {
+			name = fmt.Sprintf("node %d of the file", i+1)
+			f.add("%s has no id", name)
+		} else if ids[n.ID] {
+			f.add("%s is listed twice", name)
+		}
+		ids[n.ID] = true
+		for _, a := range []struct {
+			kind, addr string
+			optional   bool
+		}{{"raft", n.Raft, false}, {"http", n.HTTP, false}, {"resp", n.RESP, true}} {
+			if a.addr == "" && a.optional {
+				continue
+			}
+			if err := checkAddress(a.addr); err != nil {
+				f.add("%s: %s: %w", name, a.kind, err)
+				continue
+			}
+			use := name + " " + a.kind
+			if other, taken := addresses[a.addr]; taken {
+				f.add("%s: address %s is also that of %s", use, a.addr, other)
+			}
+			addresses[a.addr] = use
+		}
+	}
+}
+
+func checkAddress(addr string) error {
+	if addr == "" {
+		return errors.New("no address")
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%q is not host:port", addr)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("%q has no port from 1 to 65535", addr)
+	}
+	if host == "" {
+		return fmt.Errorf("%q names no host: other nodes could not reach it", addr)
+	}
+	return nil
+}

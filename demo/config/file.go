@@ -1,0 +1,186 @@
+package config
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/troupe-raft/troupe/election"
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// Leaves are of type any, so that one value of a wrong type does not hide the faults after it.
+type document struct {
+	Cluster   any          `toml:"cluster"`
+	Data      any          `toml:"data"`
+	Election  any          `toml:"election_timeout"`
+	Heartbeat any          `toml:"heartbeat_interval"`
+	Snapshot  any          `toml:"snapshot_every"`
+	Log       any          `toml:"log"`
+	Token     any          `toml:"token"`
+	Chaos     any          `toml:"chaos"`
+	TLS       tlsTable     `toml:"tls"`
+	Nodes     []nodeTables `toml:"node"`
+}
+
+type tlsTable struct {
+	CA       any `toml:"ca"`
+	Cert     any `toml:"cert"`
+	Key      any `toml:"key"`
+	HTTPCert any `toml:"http_cert"`
+	HTTPKey  any `toml:"http_key"`
+}
+
+type nodeTables struct {
+	ID   any `toml:"id"`
+	Raft any `toml:"raft"`
+	HTTP any `toml:"http"`
+	RESP any `toml:"resp"`
+	Join any `toml:"join"`
+}
+
+// Load reads a file and reports every fault in it at once. A non-empty levels replaces the file's log.
+func Load(path, levels string) (Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, err
+	}
+	c, err := Parse(text, levels)
+	return c, prefixed(path, err)
+}
+
+// Parse is Load for text that is already in memory.
+func Parse(text []byte, levels string) (Config, error) {
+	var d document
+	decoder := toml.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	var f faults
+	err := decoder.Decode(&d)
+	var unknown *toml.StrictMissingError
+	var wrong *toml.DecodeError
+	switch {
+	case errors.As(err, &unknown):
+		for _, e := range unknown.Errors {
+			row, _ := e.Position()
+			f.add("line %d: unknown key %s", row, dotted(e.Key()))
+		}
+	case errors.As(err, &wrong):
+		row, column := wrong.Position()
+		f.add("line %d, column %d: %s", row, column, wrong.Error())
+		return Config{}, f.err()
+	case err != nil:
+		f.add("%w", err)
+		return Config{}, f.err()
+	}
+	c := d.config(&f, levels)
+	c.check(&f)
+	return c, f.err()
+}
+
+func dotted(key toml.Key) (name string) {
+	for i, part := range key {
+		if i > 0 {
+			name += "."
+		}
+		name += part
+	}
+	return name
+}
+
+func (d document) config(f *faults, levels string) Config {
+	c := Default()
+	c.Cluster = text(f, "cluster", d.Cluster, c.Cluster)
+	c.Data = text(f, "data", d.Data, c.Data)
+	c.Heartbeat = duration(f, "heartbeat_interval", d.Heartbeat, c.Heartbeat)
+	c.Token = text(f, "token", d.Token, c.Token)
+	c.Chaos = boolean(f, "chaos", d.Chaos)
+	c.SnapshotEvery = number(f, "snapshot_every", d.Snapshot, c.SnapshotEvery)
+	if d.Election != nil {
+		c.ElectionTimeout = timeout(f, d.Election)
+	}
+	spec, source := cmp.Or(levels, text(f, "log", d.Log, "")), "log"
+	if levels != "" {
+		source = "TROUPE_LOG"
+	}
+	parsed, err := ParseLevels(spec)
+	f.join(source, err)
+	c.Log = parsed
+	c.TLS = TLS{
+		CA: text(f, "tls.ca", d.TLS.CA, ""), Cert: text(f, "tls.cert", d.TLS.Cert, ""), Key: text(f, "tls.key", d.TLS.Key, ""),
+		HTTPCert: text(f, "tls.http_cert", d.TLS.HTTPCert, ""), HTTPKey: text(f, "tls.http_key", d.TLS.HTTPKey, ""),
+	}
+	for i, n := range d.Nodes {
+		at := fmt.Sprintf("node %d of the file: ", i+1)
+		c.Nodes = append(c.Nodes, Node{
+			ID:   raft.NodeID(number(f, at+"id", n.ID, 0)),
+			Raft: text(f, at+"raft", n.Raft, ""),
+			HTTP: text(f, at+"http", n.HTTP, ""),
+			RESP: text(f, at+"resp", n.RESP, ""),
+			Join: boolean(f, at+"join", n.Join),
+		})
+	}
+	return c
+}
+
+func text(f *faults, key string, value any, otherwise string) string {
+	switch v := value.(type) {
+	case nil:
+		return otherwise
+	case string:
+		return v
+	default:
+		f.add("%s: %v is not a string", key, v)
+		return otherwise
+	}
+}
+
+func boolean(f *faults, key string, value any) bool {
+	v, ok := value.(bool)
+	if !ok && value != nil {
+		f.add("%s: %v is neither true nor false", key, value)
+	}
+	return v
+}
+
+func number(f *faults, key string, value any, otherwise uint64) uint64 {
+	if value == nil {
+		return otherwise
+	}
+	v, ok := value.(int64)
+	if !ok || v < 0 {
+		f.add("%s: %v is not a whole number from 0 on", key, value)
+		return otherwise
+	}
+	return uint64(v)
+}
+
+func duration(f *faults, key string, value any, otherwise time.Duration) time.Duration {
+	if value == nil {
+		return otherwise
+	}
+	s, _ := value.(string)
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		f.add("%s: %v is not a positive duration like \"50ms\"", key, value)
+		return otherwise
+	}
+	return d
+}
+
+func timeout(f *faults, value any) election.Timeout {
+	t := Default().ElectionTimeout
+	pair, _ := value.([]any)
+	if len(pair) != 2 {
+		f.add("election_timeout: %v is not two durations like [\"150ms\", \"300ms\"]", value)
+		return t
+	}
+	return election.Timeout{
+		Min: duration(f, "election_timeout", pair[0], t.Min),
+		Max: duration(f, "election_timeout", pair[1], t.Max),
+	}
+}

@@ -29,6 +29,7 @@ type syncer struct {
 	ready  bool // the log reaches into this term: feeding may begin
 	halted bool // the log is not what it should be: feeding is over in this term
 
+	over      bool       // stopping
 	unsettled int        // messages since the last settle
 	reader    *actor.PID // nil until something must be read
 	timer     timer
@@ -94,6 +95,7 @@ func (s *syncer) Receive(c actor.Context) {
 		s.log.Error("reader kept crashing", "failures", m.Failures, "reason", fmt.Sprint(m.Reason))
 	case *actor.Stopping, *actor.Restarting:
 		s.timer.stop()
+		s.over = true // messages still come while the reader stops
 	case actor.SystemMessage, actor.AutoReceiveMessage: // rest of the lifecycle
 	default:
 		s.log.Warn("unexpected message", "type", fmt.Sprintf("%T", m))
@@ -119,7 +121,7 @@ func (s *syncer) rest(c actor.Context) {
 		c.Stop(s.reader)
 	}
 	s.timer.stop()
-	*s = syncer{cfg: s.cfg, clock: s.clock, log: s.log}
+	*s = syncer{cfg: s.cfg, clock: s.clock, log: s.log, over: s.over}
 }
 
 func (s *syncer) setPeers(ids []raft.NodeID) {
@@ -196,7 +198,7 @@ func (s *syncer) snapshotDone(m *SnapshotDone) {
 func (s *syncer) settle(c actor.Context) {
 	unsettled := s.unsettled
 	s.unsettled = 0
-	if s.term == 0 || unsettled == 0 {
+	if s.term == 0 || unsettled == 0 || s.over {
 		return
 	}
 	now := s.clock.Now()

@@ -3,6 +3,7 @@ package remote
 import (
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/troupe-raft/troupe/entry"
 	"github.com/troupe-raft/troupe/raft"
@@ -167,7 +168,7 @@ func complete(message any, payload []byte, sizes []int, sum uint32) error {
 
 // unpack cuts payload into blocks and derives Runs and Changes from them.
 func (m *AppendBlocks) unpack(payload []byte, sizes []int) error {
-	m.Blocks = make([]*entry.Block, 0, len(sizes))
+	m.Blocks = slices.Grow(m.Blocks, len(sizes))
 	last := m.Prev
 	for _, size := range sizes {
 		block, err := entry.Decode(payload[:size:size])

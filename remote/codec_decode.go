@@ -63,9 +63,12 @@ func (h *heads) envelope(r *reader) (Envelope, error) {
 		e.Message = &raft.RequestVoteReply{Term: r.term(), Asked: r.term(), Granted: r.bool(), PreVote: r.bool()}
 	case kindAppendBlocks:
 		known = 6
-		m := &AppendBlocks{AppendEntries: raft.AppendEntries{Term: r.term(), Leader: r.node(), Prev: r.id(), Commit: r.index()}}
-		h.wantBlocks(r)
-		e.Message = m
+		m := &roomForOne{}
+		m.AppendEntries = raft.AppendEntries{Term: r.term(), Leader: r.node(), Prev: r.id(), Commit: r.index()}
+		if h.wantBlocks(r) {
+			m.Blocks, m.Runs = m.block[:0], m.run[:0]
+		}
+		e.Message = &m.AppendBlocks
 	case kindAppendEntriesReply:
 		known = 6
 		e.Message = &raft.AppendEntriesReply{Term: r.term(), Success: r.bool(), Match: r.index(), Prev: r.index(), Hint: r.id()}
@@ -98,15 +101,22 @@ func (h *heads) envelope(r *reader) (Envelope, error) {
 	return e, nil
 }
 
-// wantBlocks reads the sizes of the blocks of the envelope that is next to join the batch.
-func (h *heads) wantBlocks(r *reader) {
+// A roomForOne spares the usual append, of a single block, two allocations.
+type roomForOne struct {
+	AppendBlocks
+	block [1]*entry.Block
+	run   [1]raft.Run
+}
+
+// wantBlocks reads the sizes of the blocks of the envelope that is next to join the batch, and whether there are any.
+func (h *heads) wantBlocks(r *reader) bool {
 	n := r.array(1)
 	w := want{at: len(h.batch), from: len(h.sizes)}
 	for range n {
 		size := int(r.uint32())
 		if size <= 0 || size > maxFrame || r.bad {
 			r.bad = true
-			return
+			return false
 		}
 		h.sizes = append(h.sizes, size)
 		w.bytes += size
@@ -115,6 +125,7 @@ func (h *heads) wantBlocks(r *reader) {
 	if n > 0 {
 		h.wants = append(h.wants, w)
 	}
+	return n > 0
 }
 
 func (h *heads) wantData(r *reader) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
 	"time"
 
@@ -79,7 +78,7 @@ func (c Config) Validate() error {
 		"TLS has no certificate")
 	c = c.withDefaults()
 	fault(c.MaxFrame < minFrame || c.MaxFrame > maxFrame, "MaxFrame %d is not in [%d, %d]", c.MaxFrame, minFrame, maxFrame)
-	fault(c.QueueBytes <= 0 || c.QueueBytes > math.MaxInt32*4, "QueueBytes %d is out of range", c.QueueBytes)
+	fault(c.QueueBytes <= 0, "QueueBytes %d is not positive", c.QueueBytes)
 	fault(c.MaxConns <= 0, "MaxConns %d is not positive", c.MaxConns)
 	for _, d := range []struct {
 		name  string

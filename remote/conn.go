@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -88,7 +89,14 @@ func (s *session) run() {
 	s.tell(&sessionDown{s, err})
 }
 
-func (s *session) serve() error {
+func (s *session) serve() (err error) {
+	defer func() { // a message that cannot be encoded costs a connection, not the process
+		if fault := recover(); fault != nil {
+			s.t.cfg.Log.Error("panic while sending", "peer", s.hello.to, "panic", fault, "stack", string(debug.Stack()))
+			err = fmt.Errorf("remote: panic: %v", fault)
+			s.cancel(err)
+		}
+	}()
 	raw, err := s.dial()
 	if err != nil {
 		return err
@@ -101,13 +109,8 @@ func (s *session) serve() error {
 		return s.because(err)
 	}
 	s.tell(&sessionUp{s})
-	var watching sync.WaitGroup
-	watching.Go(func() { s.watch(conn) })
-	err = s.because(s.write(conn, raw, limit))
-	s.cancel(err)
-	_ = raw.Close()
-	watching.Wait()
-	return err
+	s.t.running.Go(func() { s.watch(conn) })
+	return s.because(s.write(conn, raw, limit))
 }
 
 // because prefers the reason for which the connection was closed under err, if it was.

@@ -12,12 +12,13 @@ import (
 )
 
 const (
-	frameHeader = 12       // length, sum, heads
-	frameTarget = 1 << 20  // bytes of waiting messages that make a frame full
-	readBuffer  = 64 << 10 // bytes, for each connection
-	smallEnough = 4 << 10  // bytes of payload that are cheaper to copy than to give a segment of their own
-	keepScratch = 1 << 20  // bytes of scratch that outlive an unusually large frame
-	firstGrowth = 1 << 20  // bytes allocated on the mere announcement of more
+	frameHeader = 12        // length, sum, heads
+	frameTarget = 1 << 20   // bytes of waiting messages that make a frame full
+	readBuffer  = 64 << 10  // bytes, for each connection
+	smallEnough = 4 << 10   // bytes of payload that are cheaper to copy than to give a segment of their own
+	keepScratch = 1 << 20   // bytes of scratch that outlive an unusually large frame
+	firstGrowth = 256 << 10 // bytes allocated on the mere announcement of more
+	growth      = 8         // then this many times what has arrived
 )
 
 // errTooLarge refuses a frame that the other side would refuse.
@@ -204,7 +205,7 @@ func readGrowing(r io.Reader, b []byte, n int) ([]byte, error) {
 		if _, err := io.ReadFull(r, b[have:]); err != nil || reach == n {
 			return b, err
 		}
-		b = append(make([]byte, 0, min(n, 2*cap(b))), b...)
+		b = append(make([]byte, 0, min(n, growth*cap(b))), b...)
 	}
 }
 

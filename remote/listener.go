@@ -237,6 +237,7 @@ func (in *inbound) receive(conn net.Conn, h hello, p *peer) error {
 		} else {
 			line.pass(batch, f)
 		}
+		clear(batch) // an idle connection keeps no message alive
 	}
 }
 

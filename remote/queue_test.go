@@ -117,7 +117,7 @@ func TestBackoffDoublesWithJitter(t *testing.T) {
 			t.Errorf("after %d failures from %v to %v, want half of %v to all of it", failures, low, high, want)
 		}
 	}
-	if pause := c.backoff(1 << 40); pause < time.Second || pause > 2*time.Second {
+	if pause := c.backoff(1 << 30); pause < time.Second || pause > 2*time.Second {
 		t.Errorf("after very many failures %v", pause)
 	}
 }

@@ -219,6 +219,34 @@ func TestMalformedFrameClosesTheConnection(t *testing.T) {
 	}
 }
 
+// A frame that stops in the middle does not hold its connection for ever; one that never starts may.
+func TestStalledFrameIsGivenUp(t *testing.T) {
+	b := start(t, 2, func(c *Config) { c.ReadTimeout = 20 * time.Millisecond })
+	conn, err := net.Dial("tcp", b.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	greeting := hello{cluster: "test", from: 1, to: 2}.append(nil)
+	for _, part := range [][]byte{greeting, encode(t, vote(1)), encode(t, vote(2))} {
+		if _, err := conn.Write(part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.inbox.next(t, "vote 2", isVote(2))
+	if _, err := conn.Write(encode(t, vote(3))[:frameHeader+1]); err != nil {
+		t.Fatal(err)
+	}
+	b.logged("WARN connection broken", "i/o timeout")
+}
+
+func TestMessageThatCannotBeEncodedCostsAConnection(t *testing.T) {
+	a, b := start(t, 1, nil), start(t, 2, nil)
+	a.knows(b).send(2, Main, Envelope{1, (*raft.RequestVote)(nil)})
+	a.logged("ERROR panic while sending")
+	a.sendUntil(2, vote(1), b.inbox.found(isVote(1)))
+}
+
 func TestPanicInDeliverEndsOneConnection(t *testing.T) {
 	a := start(t, 1, nil)
 	b := start(t, 2, nil)

@@ -16,7 +16,6 @@ import (
 	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/remote"
 	"github.com/troupe-raft/troupe/replication"
-	"github.com/troupe-raft/troupe/snapshotter"
 	"github.com/troupe-raft/troupe/stage"
 )
 
@@ -144,6 +143,10 @@ func (r *replica) receiveWork(message any) {
 		}
 	case *replication.Refusal:
 		r.step(raft.Received{From: m.From, Message: m.Message}, nil)
+	case *replication.Halted:
+		if r.leader.Role == raft.Leader && m.Term == r.leader.Term {
+			r.fail(fmt.Errorf("log cannot be read: %w", m.Err))
+		}
 	case *replication.NeedSnapshot:
 		r.sendSnapshot(m)
 	case election.Elapsed:

@@ -333,3 +333,18 @@ func withDeadline(t *testing.T) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// proposeAnywhere tries the nodes in turn until one takes the proposal.
+func proposeAnywhere(ctx context.Context, nodes []*testNode, data string) error {
+	for i := 0; ; i++ {
+		_, err := nodes[i%len(nodes)].group.Propose(ctx, []byte(data))
+		if err == nil || errors.Is(err, actors.ErrIndeterminate) || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+}

@@ -10,30 +10,50 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
+const (
+	defaultFirst  = 10 * time.Millisecond
+	defaultMax    = 10 * time.Second
+	defaultWindow = time.Minute
+	manyChildren  = 64 // from here on, what is remembered of children that behave is swept out
+)
+
 // A Backoff restarts failed children after a pause that doubles from failure to failure, with jitter. A child that failed
-// more than Limit times within Window is stopped, and its supervisor told with *GaveUp. One Backoff serves the children of one actor.
+// more than Limit times within Window is stopped, and its supervisor told with *GaveUp. A child that ran for a Window without
+// failing starts afresh. One Backoff serves the children of one actor; it is safe for concurrent use.
+//
+// As a guardian of root actors it has nobody to tell or to escalate to: it logs, and stops the child.
 type Backoff struct {
 	Stage  Stage
-	First  time.Duration // before the first restart
-	Max    time.Duration // longest pause, without jitter
+	First  time.Duration // before the first restart; default 10ms
+	Max    time.Duration // longest pause, without jitter; default 10s
 	Jitter float64       // each pause is stretched by a random part of this: 0.2 means up to a fifth longer
 	Limit  int           // failures within Window before giving up; 0: never
-	Window time.Duration
+	Window time.Duration // default 1min; pauses count, so keep it well above Limit of them
 	// Decide chooses what to do about a panic; nil restarts always. Escalate hands it to the supervisor's own supervisor.
 	Decide func(reason any) actor.Directive
 	Log    *slog.Logger // default slog.Default()
 
 	mu       sync.Mutex
-	failures map[string][]time.Duration // by child, within Window
+	children map[string]*record
 	rand     *rand.Rand
 }
 
-// GaveUp tells an actor that one of its children failed too often and was stopped.
+// A record is what a Backoff remembers of one child.
+type record struct {
+	recent []time.Duration // failures within Window, if there is a limit
+	streak int             // failures without a quiet Window between
+	last   time.Duration   // failure
+	pause  time.Duration   // after it
+}
+
+// GaveUp tells an actor that one of its children failed too often and was stopped. Terminated follows.
 type GaveUp struct {
 	Child    *actor.PID
-	Reason   any
-	Failures int
+	Reason   any // of the last failure
+	Failures int // within the Window
 }
+
+var _ actor.SupervisorStrategy = (*Backoff)(nil)
 
 // HandleFailure implements actor.SupervisorStrategy.
 func (b *Backoff) HandleFailure(system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, message any) {
@@ -41,61 +61,112 @@ func (b *Backoff) HandleFailure(system *actor.ActorSystem, supervisor actor.Supe
 	if b.Decide != nil {
 		directive = b.Decide(reason)
 	}
+	self, told := supervisor.(actor.Context)
 	switch directive {
 	case actor.ResumeDirective:
 		supervisor.ResumeChildren(child)
 	case actor.StopDirective:
 		supervisor.StopChildren(child)
 	case actor.EscalateDirective:
+		if !told {
+			b.log().Error("actor failed, and nobody is there to escalate to: it stops", "actor", child.Id, "reason", fmt.Sprint(reason))
+			supervisor.StopChildren(child)
+			return
+		}
 		supervisor.EscalateFailure(reason, message)
 	default:
-		b.restart(system, supervisor, child, reason)
-	}
-}
-
-func (b *Backoff) restart(system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, reason any) {
-	failures, pause := b.note(child)
-	log := b.Log
-	if log == nil {
-		log = slog.Default()
-	}
-	if b.Limit > 0 && failures > b.Limit {
-		log.Error("actor stays down", "actor", child.Id, "failures", failures, "reason", reason)
-		supervisor.StopChildren(child)
-		b.forget(child)
-		if s, ok := supervisor.(interface{ Self() *actor.PID }); ok {
-			system.Root.Send(s.Self(), &GaveUp{Child: child, Reason: reason, Failures: failures})
+		failures, pause := b.note(child)
+		if b.Limit <= 0 || failures <= b.Limit {
+			b.restart(system, supervisor, child, pause, reason)
+			return
 		}
-		return
+		b.log().Error("actor stays down", "actor", child.Id, "failures", failures, "reason", fmt.Sprint(reason))
+		if told {
+			system.Root.Send(self.Self(), &GaveUp{Child: child, Reason: reason, Failures: failures})
+		}
+		supervisor.StopChildren(child)
 	}
-	log.Warn("actor restarts", "actor", child.Id, "failures", failures, "pause", pause, "reason", fmt.Sprint(reason))
-	b.Stage.Clock().AfterFunc(pause, func() { supervisor.RestartChildren(child) })
 }
 
-// note counts a failure and draws the pause before the restart.
+func (b *Backoff) restart(system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, pause time.Duration, reason any) {
+	b.log().Warn("actor restarts", "actor", child.Id, "pause", pause, "reason", fmt.Sprint(reason))
+	b.Stage.Clock().AfterFunc(pause, func() {
+		// Meanwhile it may have been stopped, and dead letters are for messages that somebody misses.
+		if _, alive := system.ProcessRegistry.Get(child); alive {
+			supervisor.RestartChildren(child)
+		}
+	})
+}
+
+func (b *Backoff) log() *slog.Logger {
+	if b.Log == nil {
+		return slog.Default()
+	}
+	return b.Log
+}
+
+// note counts a failure and draws the pause before the restart. When the limit is passed it forgets the child.
 func (b *Backoff) note(child *actor.PID) (failures int, pause time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.failures == nil {
-		b.failures = map[string][]time.Duration{}
+	if b.children == nil {
+		b.children = map[string]*record{}
 		b.rand = b.Stage.Rand("backoff " + child.Id)
 	}
-	now := b.Stage.Clock().Now()
-	recent := append(b.failures[child.Id], now)
-	for now-recent[0] > b.Window {
-		recent = recent[1:]
+	now, window := b.Stage.Clock().Now(), orDefault(b.Window, defaultWindow)
+	b.sweep(now, window)
+	r := b.children[child.Id]
+	if r == nil || r.quiet(now, window) {
+		r = &record{}
+		b.children[child.Id] = r
 	}
-	b.failures[child.Id] = recent
-	pause = b.First
-	for i := 1; i < len(recent) && pause < b.Max; i++ {
-		pause *= 2
+	failures = r.fail(now, window, b.Limit > 0)
+	if b.Limit > 0 && failures > b.Limit {
+		delete(b.children, child.Id)
+		return failures, 0
 	}
-	pause = min(pause, b.Max)
-	return len(recent), pause + time.Duration(b.rand.Float64()*b.Jitter*float64(pause))
+	pause = orDefault(b.First, defaultFirst)
+	limit := max(orDefault(b.Max, defaultMax), pause)
+	for i := 1; i < r.streak && pause < limit; i++ {
+		pause += min(pause, limit-pause)
+	}
+	pause += time.Duration(b.rand.Float64() * b.Jitter * float64(pause))
+	r.pause = pause
+	return failures, pause
 }
 
-func (b *Backoff) forget(child *actor.PID) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.failures, child.Id)
+// sweep forgets children that behave, which may be gone and whose names may never come back.
+func (b *Backoff) sweep(now, window time.Duration) {
+	if len(b.children) < manyChildren {
+		return
+	}
+	for id, r := range b.children {
+		if r.quiet(now, window) {
+			delete(b.children, id)
+		}
+	}
+}
+
+// quiet reports whether the child ran for a window since its last restart.
+func (r *record) quiet(now, window time.Duration) bool { return now-r.last > r.pause+window }
+
+// fail counts a failure; without a limit, all of the streak.
+func (r *record) fail(now, window time.Duration, limited bool) (failures int) {
+	r.last = now
+	r.streak++
+	if !limited {
+		return r.streak
+	}
+	r.recent = append(r.recent, now)
+	for now-r.recent[0] > window {
+		r.recent = r.recent[1:]
+	}
+	return len(r.recent)
+}
+
+func orDefault(d, otherwise time.Duration) time.Duration {
+	if d <= 0 {
+		return otherwise
+	}
+	return d
 }

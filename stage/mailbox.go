@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -8,40 +9,57 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// keptCapacity is the largest queue, in messages, whose memory is kept after a burst.
-const keptCapacity = 4096
-
-// A mailbox is unbounded, for many senders and one reader. The reader takes all that waits at once, so a burst costs one lock.
-// System messages go first.
+// A mailbox is unbounded, for many senders and one reader. The reader takes all that waits at once, so a burst costs it one
+// lock. System messages go first. A panic in the handler, in *Drained too, is escalated and the reader goes on.
 type mailbox struct {
-	drained    bool
+	drained bool
+	node    *Node // where its turns are drawn; nil: they go to the dispatcher
+
 	invoker    actor.MessageInvoker
 	dispatcher actor.Dispatcher
+	process    func() // m.drain, kept so that a wake allocates nothing
 
 	mu        sync.Mutex
-	user      []any
-	system    []any
-	open      bool // handlers are registered
-	scheduled bool
+	system    queue
+	inbox     queue
+	inboxed   int
+	open      bool // Started is queued
+	scheduled bool // the reader runs, or will
+	suspended bool // written by the reader only
 	dead      bool // the actor has stopped
 
-	waiting atomic.Int64 // user messages not yet delivered
-	systems atomic.Int32
+	systems atomic.Int32 // in system, so that the reader need not lock to see that there are none
+	unread  atomic.Int64 // in batch
 
 	// The reader's own.
-	batch     []any
-	next      int
-	suspended bool
-	worked    bool // a user message was delivered since the last *Drained
+	batch    queue
+	worked   bool // a user message was delivered since the last *Drained
+	stopping bool // *actor.Stop was delivered
+	own      actor.Process
 }
 
-// PostUserMessage implements actor.Mailbox. A MessageBatch is taken apart.
+type kind uint8
+
+const (
+	nothing kind = iota
+	systemMessage
+	userMessage
+	drainedSignal
+)
+
+// PostUserMessage implements actor.Mailbox. As with protoactor's own, what is in a MessageBatch comes before the batch itself.
 func (m *mailbox) PostUserMessage(message any) {
-	if batch, ok := message.(actor.MessageBatch); ok {
-		for _, msg := range batch.GetMessages() {
-			m.PostUserMessage(msg)
-		}
+	if m.node != nil && m.node.halted.Load() {
 		return
+	}
+	content := message
+	if env, ok := message.(*actor.MessageEnvelope); ok {
+		content = env.Message
+	}
+	if batch, ok := content.(actor.MessageBatch); ok {
+		for _, part := range batch.GetMessages() {
+			m.PostUserMessage(part)
+		}
 	}
 	m.mu.Lock()
 	if m.dead {
@@ -49,171 +67,192 @@ func (m *mailbox) PostUserMessage(message any) {
 		drop(message)
 		return
 	}
-	m.user = append(m.user, message)
-	m.waiting.Add(1)
+	m.inbox.push(message)
+	m.inboxed++
 	m.wake()
 }
 
 // PostSystemMessage implements actor.Mailbox.
 func (m *mailbox) PostSystemMessage(message any) {
+	if m.node != nil && m.node.halted.Load() {
+		return
+	}
 	m.mu.Lock()
-	m.system = append(m.system, message)
+	m.system.push(message)
 	m.systems.Add(1)
 	m.wake()
 }
 
-// wake schedules a turn unless one is under way, and unlocks.
-func (m *mailbox) wake() {
-	schedule := m.open && !m.scheduled
-	m.scheduled = m.scheduled || schedule
-	m.mu.Unlock()
-	if schedule {
-		m.dispatcher.Schedule(m.process)
-	}
-}
-
-// RegisterHandlers implements actor.Mailbox. Messages that came before wait.
+// RegisterHandlers implements actor.Mailbox.
 func (m *mailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor.Dispatcher) {
 	m.mu.Lock()
-	m.invoker, m.dispatcher, m.open = invoker, dispatcher, true
-	m.mu.Unlock()
+	defer m.mu.Unlock()
+	m.invoker, m.dispatcher, m.process = invoker, dispatcher, m.drain
 }
 
-// Start implements actor.Mailbox.
+// Start implements actor.Mailbox. Only now may turns begin: whoever guessed the actor's name could have posted before *actor.Started.
 func (m *mailbox) Start() {
 	m.mu.Lock()
-	if len(m.user)+len(m.system) == 0 {
-		m.mu.Unlock()
-		return
-	}
+	m.open = true
 	m.wake()
 }
 
 // UserMessageCount implements actor.Mailbox.
-func (m *mailbox) UserMessageCount() int { return int(m.waiting.Load()) }
+func (m *mailbox) UserMessageCount() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.inboxed + int(m.unread.Load())
+}
 
-// process is one turn: until the mailbox rests.
-func (m *mailbox) process() {
+// wake schedules a turn if one is needed and none is under way, and unlocks.
+func (m *mailbox) wake() {
+	wake := m.open && !m.scheduled && (!m.system.empty() || !m.suspended && !m.inbox.empty())
+	if wake {
+		m.scheduled = true
+	}
+	m.mu.Unlock()
+	if !wake {
+		return
+	}
+	if m.node != nil {
+		m.node.ready(turn{box: m})
+	} else {
+		m.dispatcher.Schedule(m.process)
+	}
+}
+
+// drain is one turn on a dispatcher: until the mailbox rests.
+func (m *mailbox) drain() {
 	for !m.run() {
 	}
 }
 
 // run delivers until there is nothing to deliver (true) or the actor panicked (false: run again).
-func (m *mailbox) run() (resting bool) {
+func (m *mailbox) run() (rests bool) {
 	var message any
 	defer func() {
-		if reason := recover(); reason != nil {
-			m.invoker.EscalateFailure(reason, message)
+		if rests {
+			return
 		}
+		reason := recover()
+		if reason == nil { // runtime.Goexit takes this goroutine with it
+			defer m.dispatcher.Schedule(m.process)
+			reason = "runtime.Goexit"
+		}
+		m.escalate(reason, message)
 	}()
-	for i := 1; ; i++ {
-		if i%throughput == 0 {
+	throughput := m.dispatcher.Throughput()
+	for i := 0; ; i++ {
+		if i > throughput {
+			i = 0
 			runtime.Gosched()
 		}
-		var more bool
-		if message, more = m.pick(); !more {
+		var what kind
+		if message, what = m.next(); what == nothing {
 			return true
 		}
-		m.deliver(message)
+		m.deliver(message, what)
 	}
 }
 
-// pick chooses the next message. It marks the mailbox as resting when it finds none.
-func (m *mailbox) pick() (message any, more bool) {
-	if m.systems.Load() == 0 && !m.suspended {
-		if m.next < len(m.batch) {
-			return m.takeNext(), true
+// escalate tells the supervisor. If supervision panics too, the actor stops: left suspended it would be stranded.
+func (m *mailbox) escalate(reason, message any) {
+	defer func() {
+		if second := recover(); second != nil {
+			m.log().Error("supervision panicked; the actor stops", "reason", second, "failure", reason)
+			m.PostSystemMessage(&actor.Stop{})
 		}
+	}()
+	m.invoker.EscalateFailure(reason, message)
+}
+
+func (m *mailbox) log() *slog.Logger {
+	if ctx, ok := m.invoker.(actor.Context); ok {
+		return ctx.Logger().With("actor", ctx.Self().GetId())
+	}
+	return slog.Default()
+}
+
+// next chooses what to deliver. It marks the mailbox as resting when it finds nothing.
+func (m *mailbox) next() (message any, what kind) {
+	if m.systems.Load() == 0 && !m.suspended && !m.batch.empty() {
+		m.unread.Add(-1)
+		return m.batch.pop(), userMessage
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	switch {
-	case len(m.system) > 0:
-		message = m.system[0]
-		m.system[0] = nil
-		m.system = m.system[1:]
+	switch what = m.pending(); what {
+	case systemMessage:
 		m.systems.Add(-1)
-		return systemMessage{message}, true
-	case m.suspended:
-	case m.next < len(m.batch):
-		return m.takeNext(), true
-	case len(m.user) > 0:
-		m.swap()
-		return m.takeNext(), true
-	case m.drained && m.worked && !m.dead:
-		return drainedMessage, true
+		return m.system.pop(), what
+	case userMessage:
+		if m.batch.empty() {
+			m.batch, m.inbox = m.inbox, queue{}
+			m.unread.Store(int64(m.inboxed))
+			m.inboxed = 0
+		}
+		m.unread.Add(-1)
+		return m.batch.pop(), what
+	case drainedSignal:
+		return theDrained, what
 	}
 	m.scheduled = false
-	return nil, false
+	return nil, nothing
 }
 
-// systemMessage marks what came through the system queue.
-type systemMessage struct{ message any }
-
-func (m *mailbox) takeNext() any {
-	message := m.batch[m.next]
-	m.batch[m.next] = nil
-	m.next++
-	m.waiting.Add(-1)
-	return message
-}
-
-// swap takes all that waits. Called with the lock held and the batch used up.
-func (m *mailbox) swap() {
-	spare := m.batch[:0]
-	if cap(spare) > keptCapacity {
-		spare = nil
+// pending says what comes next. It is called with the lock held, by the reader.
+func (m *mailbox) pending() kind {
+	switch {
+	case !m.system.empty():
+		return systemMessage
+	case m.suspended:
+		return nothing
+	case !m.batch.empty() || !m.inbox.empty():
+		return userMessage
+	case m.drained && m.worked && !m.dead:
+		return drainedSignal
 	}
-	m.batch, m.user, m.next = m.user, spare, 0
+	return nothing
 }
 
-func (m *mailbox) deliver(message any) {
-	if s, ok := message.(systemMessage); ok {
-		m.deliverSystem(s.message)
-		return
+func (m *mailbox) deliver(message any, what kind) {
+	switch what {
+	case systemMessage:
+		m.deliverSystem(message)
+	case userMessage, drainedSignal:
+		m.worked = what == userMessage
+		m.invoker.InvokeUserMessage(message)
 	}
-	m.worked = message != any(drainedMessage)
-	m.invoker.InvokeUserMessage(message)
 }
 
 func (m *mailbox) deliverSystem(message any) {
 	switch message.(type) {
 	case *actor.SuspendMailbox:
-		m.suspended = true
+		m.suspend(true)
 	case *actor.ResumeMailbox:
-		m.suspended = false
+		m.suspend(false)
+	case *actor.Restart:
+		// A restart that was on its way when the actor stopped would resurrect it.
+		if !m.stopping {
+			m.invoker.InvokeSystemMessage(message)
+		}
+	case *actor.Stop:
+		if m.own == nil {
+			m.own = m.registered()
+		}
+		defer m.bury()
+		m.invoker.InvokeSystemMessage(message)
+		m.stopping = true
+	case *actor.Terminated: // of the last child, for which the stop waited
+		defer m.bury()
+		m.invoker.InvokeSystemMessage(message)
 	default:
 		m.invoker.InvokeSystemMessage(message)
-		m.bury()
 	}
 }
 
-// bury drops what is queued once the actor has stopped, which shows in the registry.
-func (m *mailbox) bury() {
-	ctx, ok := m.invoker.(actor.Context)
-	if !ok || m.dead || ctx.Self() == nil {
-		return
-	}
-	if _, alive := ctx.ActorSystem().ProcessRegistry.GetLocal(ctx.Self().Id); alive {
-		return
-	}
+func (m *mailbox) suspend(suspended bool) {
 	m.mu.Lock()
-	m.dead = true
-	rest := append(m.batch[m.next:len(m.batch):len(m.batch)], m.user...)
-	m.batch, m.user, m.next = nil, nil, 0
-	m.mu.Unlock()
-	m.waiting.Store(0)
-	for _, message := range rest {
-		drop(message)
-	}
-}
-
-// drop tells a message that nobody will read it.
-func drop(message any) {
-	if env, ok := message.(*actor.MessageEnvelope); ok {
-		message = env.Message
-	}
-	if d, ok := message.(Dropped); ok {
-		d.Dropped()
-	}
+	defer m.mu.Unlock()
+	m.suspended = suspended
 }

@@ -23,11 +23,7 @@ type Stage interface {
 // Drained tells an actor that its mailbox ran empty: what it batched should go out now.
 type Drained struct{}
 
-// A Dropped message wants to know when it was thrown away unread: it was queued in, or posted to, the mailbox of an
-// actor that has stopped. Posts that protoactor already routes to the dead letters are not seen.
-type Dropped interface{ Dropped() }
-
-var drainedMessage = &Drained{}
+var theDrained = &Drained{}
 
 type options struct {
 	drained    bool

@@ -1,0 +1,229 @@
+package stage
+
+import (
+	"container/heap"
+	"hash/fnv"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// Seeded is a deterministic stage. Nothing runs until the driver calls Step, Run or Advance, and then it runs on the driver's
+// goroutine: one message of one mailbox at a time, drawn from the seed, in virtual time. The same seed gives the same order, as long
+// as all that is sent comes from the driver, from actors of the stage and from its timers. Others may send too, at the price of the determinism;
+// so do protoactor's Futures, ReenterAfter and receive timeouts, which go by the machine's clock.
+//
+// One goroutine drives. A handler may drive in turn; its own actor then waits. A handler that blocks, blocks the driver.
+type Seeded struct {
+	seed uint64
+	root *Node
+
+	mu       sync.Mutex
+	rand     *rand.Rand
+	now      time.Duration
+	cost     time.Duration
+	turns    []turn
+	timers   timerHeap
+	created  uint64 // timers
+	steps    uint64
+	nodes    map[string]uint64 // how often each was made
+	observer func(Delivery)
+}
+
+// A turn is something that can run now: one message of a mailbox, or a function that somebody else's mailbox scheduled.
+type turn struct {
+	box  *mailbox
+	fn   func()
+	node *Node
+}
+
+// A Delivery is one step of a seeded stage: a message, or a timer, when Actor is empty and Message nil.
+type Delivery struct {
+	Step    uint64        // from 1
+	At      time.Duration // the stage's time, without any node's skew
+	Node    string        // empty outside of nodes
+	Actor   string        // id of the PID
+	Message any           // without its envelope; of protoactor's own, system messages included
+}
+
+// NewSeeded opens a stage whose time begins at 0 and that has no node yet.
+func NewSeeded(seed uint64) *Seeded {
+	s := &Seeded{seed: seed, rand: rand.New(rand.NewPCG(seed, mix(seed, "order"))), nodes: map[string]uint64{}}
+	s.root = &Node{stage: s, rate: 1, calls: map[string]uint64{}}
+	return s
+}
+
+// Clock is the stage's own, without skew.
+func (s *Seeded) Clock() Clock { return s.root.Clock() }
+
+// Rand is derived from the seed, the name and how often that name was asked for.
+func (s *Seeded) Rand(name string) *rand.Rand { return s.root.Rand(name) }
+
+// Dispatcher is for mailboxes of another make: what they schedule runs as one step.
+func (s *Seeded) Dispatcher() actor.Dispatcher { return s.root.Dispatcher() }
+
+// Mailbox implements Stage.
+func (s *Seeded) Mailbox(drained bool) actor.MailboxProducer { return s.root.Mailbox(drained) }
+
+// Close implements Stage. A seeded stage has no worker to end.
+func (s *Seeded) Close() {}
+
+// SetCost lets each delivery take a random time below max, so that timers fall due while messages wait and compete with them. With 0, the
+// default, messages take no time, and timers fire only when no message waits.
+func (s *Seeded) SetCost(max time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cost = max
+}
+
+// Observe calls f before every step, on the driver's goroutine.
+func (s *Seeded) Observe(f func(Delivery)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.observer = f
+}
+
+// Steps is how many steps were taken.
+func (s *Seeded) Steps() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.steps
+}
+
+// Step delivers one message of one mailbox drawn from the seed. If no message waits, time advances to the next timer and that fires.
+// False: nothing was left to do.
+func (s *Seeded) Step() bool { return s.step(1<<63 - 1) }
+
+// Run steps until the condition holds, and reports whether it does. It gives up after maxSteps or when nothing is left. A nil
+// condition means that nothing is left.
+func (s *Seeded) Run(until func() bool, maxSteps int) bool {
+	for i := 0; ; i++ {
+		switch {
+		case until != nil && until():
+			return true
+		case i >= maxSteps:
+			return false
+		case !s.Step():
+			return until == nil || until()
+		}
+	}
+}
+
+// Advance does all that happens within d and lets the time pass. It does not return while actors keep sending without end.
+func (s *Seeded) Advance(d time.Duration) {
+	s.mu.Lock()
+	end := s.now + d
+	s.mu.Unlock()
+	for s.step(end) {
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = max(s.now, end)
+}
+
+// step is Step, but for timers later than end.
+func (s *Seeded) step(end time.Duration) bool {
+	s.mu.Lock()
+	candidates := len(s.turns)
+	if candidates > 0 && s.cost > 0 {
+		s.now += time.Duration(s.rand.Int64N(int64(s.cost)))
+		if len(s.timers) > 0 && s.timers[0].at <= s.now {
+			candidates++
+		}
+	}
+	if candidates == 0 {
+		if len(s.timers) == 0 || s.timers[0].at > end {
+			s.mu.Unlock()
+			return false
+		}
+		s.fire()
+		return true
+	}
+	i := s.rand.IntN(candidates)
+	if i == len(s.turns) {
+		s.fire()
+		return true
+	}
+	t := s.turns[i]
+	last := len(s.turns) - 1
+	s.turns[i], s.turns[last] = s.turns[last], turn{}
+	s.turns = s.turns[:last]
+	s.take(t)
+	return true
+}
+
+// fire runs the next timer's function. It is called with the lock held, and unlocks.
+func (s *Seeded) fire() {
+	t := heap.Pop(&s.timers).(*seededTimer)
+	s.now = max(s.now, t.at)
+	s.observe(t.node, "", nil)
+	t.f()
+}
+
+// take runs a turn. It is called with the lock held, and unlocks.
+func (s *Seeded) take(t turn) {
+	if t.fn != nil {
+		s.observe(t.node, "", nil)
+		t.fn()
+		return
+	}
+	message, what := t.box.next()
+	if env, ok := message.(*actor.MessageEnvelope); ok {
+		s.observe(t.node, t.box.id(), env.Message)
+	} else {
+		s.observe(t.node, t.box.id(), message)
+	}
+	t.box.one(message, what)
+}
+
+// observe counts the step and shows it. It is called with the lock held, and unlocks.
+func (s *Seeded) observe(n *Node, actor string, message any) {
+	s.steps++
+	d := Delivery{Step: s.steps, At: s.now, Node: n.name, Actor: actor, Message: message}
+	f := s.observer
+	s.mu.Unlock()
+	if f != nil {
+		f(d)
+	}
+}
+
+// one delivers one message, after which the mailbox rests or waits for its next turn.
+func (m *mailbox) one(message any, what kind) {
+	defer func() {
+		m.mu.Lock()
+		m.scheduled = m.pending() != nothing
+		more := m.scheduled
+		m.mu.Unlock()
+		if more {
+			m.node.ready(turn{box: m})
+		}
+	}()
+	defer func() {
+		if reason := recover(); reason != nil {
+			m.escalate(reason, message)
+		}
+	}()
+	m.deliver(message, what)
+}
+
+func (m *mailbox) id() string {
+	if ctx, ok := m.invoker.(actor.Context); ok {
+		return ctx.Self().GetId()
+	}
+	return ""
+}
+
+// mix derives a number from the seed and names.
+func mix(seed uint64, names ...string) uint64 {
+	h := fnv.New64a()
+	for shift := 0; shift < 64; shift += 8 {
+		h.Write([]byte{byte(seed >> shift)})
+	}
+	for _, name := range names {
+		h.Write([]byte(name))
+		h.Write([]byte{0})
+	}
+	return h.Sum64()
+}

@@ -1,0 +1,113 @@
+package stage
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// A Node is one machine's view of a seeded stage: its turns and timers are drawn together with all others', but its clock may be wrong
+// and it can crash. Make a new one, of the same name, for the machine's next life.
+type Node struct {
+	stage  *Seeded
+	name   string
+	life   uint64 // from 1 among those of the name
+	halted atomic.Bool
+
+	// Under the stage's lock.
+	calls map[string]uint64 // of Rand
+	// The monotonic clock shows shown+(t-at)*rate at the stage's time t ≥ at.
+	at, shown time.Duration
+	rate      float64
+	ahead     time.Duration // of the calendar, counted from wallOrigin, before the monotonic clock
+}
+
+// Node makes a node whose clock runs right, from an origin of its own: the clocks of two nodes cannot be compared.
+func (s *Seeded) Node(name string) *Node {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nodes[name]++
+	n := &Node{stage: s, name: name, life: s.nodes[name], rate: 1, calls: map[string]uint64{}, at: s.now}
+	n.shown = time.Duration(mix(s.seed, name, strconv.FormatUint(n.life, 10), "origin") % uint64(time.Hour))
+	n.ahead = s.now - n.shown
+	return n
+}
+
+// Name is what the node was made with.
+func (n *Node) Name() string { return n.name }
+
+// SetSkew sets the node's calendar to the true time plus offset, and from there lets all its time pass at the given rate: 1.1 gains
+// a tenth. The monotonic clock never jumps. Timers keep what they have left by that clock. It panics unless rate is positive.
+func (n *Node) SetSkew(offset time.Duration, rate float64) {
+	if !(rate > 0) || math.IsInf(rate, 1) {
+		panic(fmt.Sprintf("stage: the clock of node %s cannot run at rate %v", n.name, rate))
+	}
+	s := n.stage
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n.shown = n.local(s.now)
+	n.at, n.rate = s.now, rate
+	n.ahead = s.now + offset - n.shown
+	s.timers.retime(n)
+}
+
+// Halt crashes the node: its mailboxes and timers never run again, and what is sent to them vanishes, unanswered.
+// A handler of the node that is running finishes.
+func (n *Node) Halt() {
+	n.halted.Store(true)
+	s := n.stage
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.turns = slices.DeleteFunc(s.turns, func(t turn) bool { return t.node == n })
+	s.timers.remove(n)
+}
+
+// Run steps the whole stage, as Seeded.Run does.
+func (n *Node) Run(until func() bool, maxSteps int) bool { return n.stage.Run(until, maxSteps) }
+
+// Clock implements Stage.
+func (n *Node) Clock() Clock { return nodeClock{n} }
+
+// Rand is derived from the seed, the node with its life, the name, and how often it was asked for.
+func (n *Node) Rand(name string) *rand.Rand {
+	s := n.stage
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n.calls[name]++
+	stream := mix(s.seed, n.name, strconv.FormatUint(n.life, 10), name, strconv.FormatUint(n.calls[name], 10))
+	return rand.New(rand.NewPCG(s.seed, stream))
+}
+
+// Dispatcher is for mailboxes of another make: what they schedule runs as one step.
+func (n *Node) Dispatcher() actor.Dispatcher { return nodeDispatcher{n} }
+
+// Mailbox implements Stage.
+func (n *Node) Mailbox(drained bool) actor.MailboxProducer {
+	return func() actor.Mailbox { return &mailbox{drained: drained, node: n} }
+}
+
+// Close implements Stage. There is no worker to end; Halt crashes.
+func (n *Node) Close() {}
+
+// ready adds a turn to those that can be drawn.
+func (n *Node) ready(t turn) {
+	s := n.stage
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n.halted.Load() {
+		return
+	}
+	t.node = n
+	s.turns = append(s.turns, t)
+}
+
+type nodeDispatcher struct{ node *Node }
+
+func (d nodeDispatcher) Schedule(fn func()) { d.node.ready(turn{fn: fn}) }
+func (d nodeDispatcher) Throughput() int    { return throughput }

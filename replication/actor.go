@@ -45,6 +45,10 @@ type peer struct {
 	stock    stock
 }
 
+func newSyncer(cfg Config) *syncer {
+	return &syncer{cfg: cfg, clock: cfg.Stage.Clock(), log: cfg.Log.With("group", uint64(cfg.Group))}
+}
+
 func (s *syncer) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *Reply:

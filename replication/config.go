@@ -85,7 +85,6 @@ func Props(cfg Config) *actor.Props {
 	restarts := &stage.Backoff{
 		Stage: cfg.Stage, First: cfg.Pace.RetryFirst, Max: cfg.Pace.RetryMax, Jitter: 0.2, Limit: 10, Window: time.Minute, Log: cfg.Log,
 	}
-	return stage.Props(cfg.Stage, func() actor.Actor {
-		return &syncer{cfg: cfg, clock: cfg.Stage.Clock(), log: cfg.Log.With("group", uint64(cfg.Group))}
-	}, stage.WithDrained(), stage.WithSupervisor(restarts), stage.WithLogger(cfg.Log))
+	return stage.Props(cfg.Stage, func() actor.Actor { return newSyncer(cfg) },
+		stage.WithDrained(), stage.WithSupervisor(restarts), stage.WithLogger(cfg.Log))
 }

@@ -86,6 +86,7 @@ type bench struct {
 	system    *actor.ActorSystem
 	parent    *actor.PID
 	syncer    *actor.PID
+	inside    *syncer // its present incarnation, to look at between runs
 	reader    *disk
 	followers map[raft.NodeID]*follower
 	heard     []any // by the parent, but for what answer takes
@@ -116,7 +117,10 @@ func newBench(t *testing.T, cfg Config, nodes ...raft.NodeID) *bench {
 	b.parent = b.spawn(func(c actor.Context) {
 		switch m := c.Message().(type) {
 		case *actor.Started:
-			b.syncer = c.Spawn(Props(cfg))
+			b.syncer = c.Spawn(Props(cfg).Configure(actor.WithProducer(func() actor.Actor {
+				b.inside = newSyncer(cfg.withDefaults())
+				return b.inside
+			})))
 		case *Matched:
 			if m.Term != b.term {
 				b.term = m.Term

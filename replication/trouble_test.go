@@ -132,6 +132,11 @@ func TestLateReadsAreDropped(t *testing.T) {
 	if b.reader.reads != 1 {
 		t.Fatalf("%d reads: the test is beside the point", b.reader.reads)
 	}
+	for _, m := range b.take() {
+		if h, ok := m.(*Halted); ok {
+			t.Errorf("halted by an earlier term's read: %v", h.Err)
+		}
+	}
 }
 
 func TestCompactionAsksForOneSnapshot(t *testing.T) {
@@ -307,6 +312,34 @@ func TestIdleGroupsHaveNoTimerAndNoMemory(t *testing.T) {
 	}
 	if b.reader.reads != 0 {
 		t.Errorf("%d reads for followers that keep up", b.reader.reads)
+	}
+	if v := b.inside.view; len(v.cache) != 0 || v.bytes != 0 {
+		t.Errorf("%d blocks kept, %d bytes", len(v.cache), v.bytes)
+	}
+}
+
+// A silent follower must not make every leader of a host keep what it misses.
+func TestMemoryForSlowAndSilentFollowers(t *testing.T) {
+	one := block(3, 12, 1, 1000).Size()
+	b := newBench(t, Config{CacheBytes: 10 * one, Pace: raft.Pace{RetryFirst: 100 * time.Millisecond}}, 2, 3)
+	b.leading(2, 3)
+	b.caughtUp(2, 3)
+	b.followers[2].auto = true
+	kept := func() int { b.stage.run(); return len(b.inside.view.cache) }
+	for i := raft.Index(12); i < 40; i++ {
+		b.extend(block(3, i, 1, 1000))
+		if got, most := kept(), int(min(i-11, 10)); got != most || b.inside.view.bytes != got*one {
+			t.Fatalf("%d blocks kept, %d bytes, want %d", got, b.inside.view.bytes, most)
+		}
+	}
+	b.stage.advance(200 * time.Millisecond)
+	if got := kept(); got != 0 {
+		t.Fatalf("%d blocks kept for a silent follower", got)
+	}
+	b.followers[3].auto = true
+	b.stage.advance(10 * time.Second)
+	if b.matched[3] != 39 || b.inside.peers[1].silent || kept() != 0 {
+		t.Fatalf("matched %v", b.matched)
 	}
 }
 

@@ -114,7 +114,7 @@ func (h *Host) Addr() string { return h.transport.Addr() }
 // Group is the facade of a group that runs on this host.
 func (h *Host) Group(id raft.GroupID) (*Group, bool) {
 	g, ok := h.groups.Load(id)
-	if !ok {
+	if !ok || g.(*Group).PID() == nil {
 		return nil, false
 	}
 	return g.(*Group), true
@@ -159,7 +159,9 @@ func (h *Host) stopGroups(ctx context.Context) (err error) {
 	var running []*Group
 	h.groups.Range(func(_, g any) bool {
 		running = append(running, g.(*Group))
-		h.system.Root.Stop(g.(*Group).PID())
+		if pid := g.(*Group).PID(); pid != nil {
+			h.system.Root.Stop(pid)
+		}
 		return true
 	})
 	for _, g := range running {

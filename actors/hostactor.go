@@ -60,7 +60,9 @@ func (h *Host) storeBroke(ctx sender, err error) {
 
 func (h *Host) tellGroups(ctx sender, message any) {
 	h.groups.Range(func(_, g any) bool {
-		ctx.Send(g.(*Group).PID(), message)
+		if pid := g.(*Group).PID(); pid != nil {
+			ctx.Send(pid, message)
+		}
 		return true
 	})
 }
@@ -99,16 +101,24 @@ func (h *Host) stopShared() {
 
 // register makes a replica known; a second one of its group is refused.
 func (h *Host) register(r *replica) error {
-	if h.stopping.Load() {
-		return fmt.Errorf("group %d: host %d is stopping: %w", r.cfg.Group, h.cfg.Node, ErrStopped)
-	}
 	if err := r.cfg.Validate(); err != nil {
 		return err
 	}
-	if had, loaded := h.groups.LoadOrStore(r.cfg.Group, r.handle); loaded && had != r.handle {
-		return fmt.Errorf("group %d already runs on node %d", r.cfg.Group, h.cfg.Node)
+	if err := h.claim(r.handle); err != nil {
+		return err
 	}
 	return h.storeFailure()
+}
+
+// claim makes a handle the one of its group on this host.
+func (h *Host) claim(g *Group) error {
+	if h.stopping.Load() {
+		return fmt.Errorf("group %d: host %d is stopping: %w", g.id, h.cfg.Node, ErrStopped)
+	}
+	if had, loaded := h.groups.LoadOrStore(g.id, g); loaded && had != g {
+		return fmt.Errorf("group %d already runs on node %d", g.id, h.cfg.Node)
+	}
+	return nil
 }
 
 func (h *Host) unregister(r *replica) { h.groups.CompareAndDelete(r.cfg.Group, r.handle) }

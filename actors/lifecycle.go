@@ -45,7 +45,11 @@ const (
 // start registers the replica and asks the disk what it knows.
 func (r *replica) start() {
 	r.handle.pid.Store(r.ctx.Self())
-	if err := r.host.register(r); err != nil {
+	switch err := r.host.register(r); {
+	case errors.Is(err, ErrStopped):
+		r.ctx.Stop(r.ctx.Self())
+		return
+	case err != nil:
 		r.fail(err)
 		return
 	}

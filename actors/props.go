@@ -28,11 +28,14 @@ func StartGroup(h *Host, cfg GroupConfig) (*Group, error) {
 	if err := cfg.withDefaults().Validate(); err != nil {
 		return nil, err
 	}
-	if _, running := h.Group(cfg.Group); running {
-		return nil, fmt.Errorf("group %d already runs on node %d", cfg.Group, h.cfg.Node)
-	}
 	handle := newHandle(h, cfg)
+	if err := h.claim(handle); err != nil {
+		return nil, err
+	}
 	handle.pid.Store(h.system.Root.Spawn(raftGroup(h, cfg, func() *Group { return handle })))
+	if h.stopping.Load() { // Stop may have looked for the group before it had a PID
+		h.system.Root.Stop(handle.PID())
+	}
 	return handle, nil
 }
 

@@ -22,7 +22,7 @@ type Transport interface {
 	// SetPeer says where a node listens. A changed address breaks the old connections; an empty one forgets the node.
 	SetPeer(node raft.NodeID, addr string)
 	// Sender is the actor that takes *Post for node, or nil when it has no known address, is this node itself, or
-	// the transport is stopped. It is cheap enough to be asked for every message. Do not keep the PID: after
+	// the transport does not run. It is cheap enough to be asked for every message. Do not keep the PID: after
 	// SetPeer it may be another.
 	Sender(node raft.NodeID) *actor.PID
 	// SetChaos disturbs this node's traffic until the next call.

@@ -185,17 +185,19 @@ func (s *syncer) reply(c actor.Context, m *Reply) {
 }
 
 func (s *syncer) snapshotDone(m *SnapshotDone) {
-	p := find(s.peers, m.Peer)
-	if p == nil {
-		return
+	now := s.clock.Now()
+	for _, p := range s.peers {
+		if !p.snapshot || m.Peer != p.id && (m.Peer != raft.None || m.Err == nil) {
+			continue
+		}
+		p.snapshot = false
+		if m.Err != nil {
+			s.log.Warn("follower did not get the snapshot", "peer", uint64(p.id), "err", m.Err)
+			p.progress.SnapshotFailed(now)
+			continue
+		}
+		p.progress.SnapshotDone(now, m.Index)
 	}
-	p.snapshot = false
-	if m.Err != nil {
-		s.log.Warn("follower did not get the snapshot", "peer", uint64(m.Peer), "err", m.Err)
-		p.progress.SnapshotFailed(s.clock.Now())
-		return
-	}
-	p.progress.SnapshotDone(s.clock.Now(), m.Index)
 }
 
 // settle sends what may be sent, reports what was confirmed, lets go of blocks nobody waits for, and sets the timer.

@@ -234,8 +234,8 @@ func TestRepliesOfOtherTerms(t *testing.T) {
 	if heard := b.take(); len(heard) != 0 {
 		t.Fatalf("heard %+v at rest", heard)
 	}
-	b.stage.advance(time.Minute)
-	if len(b.stage.timers) != 0 {
+	b.stage.Advance(time.Minute)
+	if b.stage.timers != 0 {
 		t.Fatal("a timer runs at rest")
 	}
 }
@@ -283,7 +283,7 @@ func TestRestartProbesAgain(t *testing.T) {
 		f.auto = true
 	}
 	b.send(&Extend{Term: 3, Blocks: []*entry.Block{block(3, 14, 1, 1)}}) // 12 and 13 are missing: broken contract
-	b.stage.advance(time.Second)
+	b.stage.Advance(time.Second)
 	if !strings.Contains(b.logged.String(), "does not follow") {
 		t.Fatal("the gap was not noticed")
 	}
@@ -309,10 +309,10 @@ func TestNoSenderIsRetriedAtTheSamePace(t *testing.T) {
 	b := newBench(t, Config{Pace: raft.Pace{RetryFirst: 100 * time.Millisecond, RetryMax: 400 * time.Millisecond}}, 2)
 	b.leading(2, 3) // nobody knows where 3 is
 	b.caughtUp(2)
-	b.stage.advance(10 * time.Second)
+	b.stage.Advance(10 * time.Second)
 	f := b.follow(3)
 	f.auto = true
-	b.stage.advance(400 * time.Millisecond)
+	b.stage.Advance(400 * time.Millisecond)
 	if f.total == 0 || b.matched[3] != 11 {
 		t.Fatalf("%d messages, matched %d", f.total, b.matched[3])
 	}

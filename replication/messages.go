@@ -63,9 +63,10 @@ type Reply struct {
 }
 
 // SnapshotDone answers NeedSnapshot: the peer has on disk what a snapshot through Index
-// replaces, or, with Err, does not. Then NeedSnapshot comes again after a pause, if still needed.
+// replaces, or, with Err, does not. Then NeedSnapshot comes again after a pause, if still needed. Every NeedSnapshot
+// wants an answer; when whoever sends snapshots has crashed, one with Peer None and Err answers for all.
 type SnapshotDone struct {
-	Peer  raft.NodeID
+	Peer  raft.NodeID // None: all that wait
 	Index raft.Index
 	Err   error
 }

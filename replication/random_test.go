@@ -26,7 +26,7 @@ func TestRandomTrouble(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := &world{r: rand.New(rand.NewPCG(seed, 1)), snaps: map[raft.NodeID]bool{}}
-			w.bench = newBench(t, Config{
+			w.bench = newSeededBench(t, seed, Config{
 				MaxMessageBytes: 300, CacheBytes: 600,
 				Pace: raft.Pace{MaxBytes: 900, MaxMessages: 5, RetryFirst: 20 * time.Millisecond, RetryMax: 80 * time.Millisecond},
 			}, 2, 3, 4)
@@ -126,7 +126,7 @@ func (w *world) disturb() {
 	case 5:
 		w.snapshots(w.r.IntN(2) == 0)
 	case 6:
-		w.stage.advance(time.Duration(w.r.IntN(30)) * time.Millisecond)
+		w.stage.Advance(time.Duration(w.r.IntN(30)) * time.Millisecond)
 	default:
 		w.deliver()
 	}
@@ -239,8 +239,16 @@ func (w *world) check() {
 			}
 		}
 	}
-	if len(w.stage.timers) > 3 {
-		w.t.Fatalf("%d timers run", len(w.stage.timers))
+	for _, p := range w.inside.peers {
+		if messages, bytes := p.progress.Inflight(); messages > 5 || bytes > 900 && messages > 1 {
+			w.t.Fatalf("node %d has %d messages, %d bytes in flight", p.id, messages, bytes)
+		}
+	}
+	if w.inside.view.bytes > 600 && w.inside.unsettled == 0 {
+		w.t.Fatalf("%d bytes kept", w.inside.view.bytes)
+	}
+	if w.stage.timers > 3 {
+		w.t.Fatalf("%d timers run", w.stage.timers)
 	}
 }
 
@@ -259,7 +267,7 @@ func (w *world) heal() {
 			f()
 		}
 		w.flight = nil
-		w.stage.advance(10 * time.Millisecond)
+		w.stage.Advance(10 * time.Millisecond)
 		w.check()
 	}
 	for n, f := range w.followers {
@@ -270,8 +278,8 @@ func (w *world) heal() {
 			w.t.Errorf("node %d: reported %d of %d", n, w.matched[n], w.log.Last())
 		}
 	}
-	if len(w.stage.timers) != 0 {
-		w.t.Errorf("%d timers run once all is well", len(w.stage.timers))
+	if w.stage.timers != 0 {
+		w.t.Errorf("%d timers run once all is well", w.stage.timers)
 	}
 	if w.fed == 0 {
 		w.t.Error("nothing was sent")

@@ -2,7 +2,6 @@ package replication
 
 import (
 	"log/slog"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,67 +13,44 @@ import (
 	"github.com/troupe-raft/troupe/stage"
 )
 
-// A handStage runs actors only when told to, one after the other on the test's goroutine, and moves time by
-// hand: what a test sends between two runs waits in the mailboxes together.
-type handStage struct {
-	*stage.Live
-	ready  []func()
-	now    time.Duration
-	timers []*handTimer // by time
+// A countedStage is a seeded stage that knows how many timers run.
+type countedStage struct {
+	*stage.Seeded
+	timers int
 }
 
-type handTimer struct {
-	stage *handStage
-	at    time.Duration
-	f     func()
+func (s *countedStage) Clock() stage.Clock { return countedClock{Clock: s.Seeded.Clock(), stage: s} }
+
+// run delivers all that waits, without letting time pass.
+func (s *countedStage) run() { s.Advance(0) }
+
+func (s *countedStage) now() time.Duration { return s.Seeded.Clock().Now() }
+
+type countedClock struct {
+	stage.Clock
+	stage *countedStage
 }
 
-func (s *handStage) Clock() stage.Clock           { return s }
-func (s *handStage) Dispatcher() actor.Dispatcher { return s }
-func (s *handStage) Schedule(f func())            { s.ready = append(s.ready, f) }
-func (s *handStage) Throughput() int              { return 300 }
-func (s *handStage) Now() time.Duration           { return s.now }
-func (s *handStage) Wall() time.Time              { return time.Unix(0, int64(s.now)) }
+func (c countedClock) AfterFunc(d time.Duration, f func()) stage.Timer {
+	c.stage.timers++
+	return countedTimer{stage: c.stage, Timer: c.Clock.AfterFunc(d, func() {
+		c.stage.timers--
+		f()
+	})}
+}
 
-func (s *handStage) AfterFunc(d time.Duration, f func()) stage.Timer {
-	t := &handTimer{stage: s, at: s.now + d, f: f}
-	i := 0
-	for i < len(s.timers) && s.timers[i].at <= t.at {
-		i++
-	}
-	s.timers = slices.Insert(s.timers, i, t)
-	return t
+type countedTimer struct {
+	stage.Timer
+	stage *countedStage
 }
 
 // Stop implements stage.Timer.
-func (t *handTimer) Stop() bool {
-	i := slices.Index(t.stage.timers, t)
-	if i >= 0 {
-		t.stage.timers = slices.Delete(t.stage.timers, i, i+1)
+func (t countedTimer) Stop() bool {
+	stopped := t.Timer.Stop()
+	if stopped {
+		t.stage.timers--
 	}
-	return i >= 0
-}
-
-func (s *handStage) run() {
-	for len(s.ready) > 0 {
-		f := s.ready[0]
-		s.ready = s.ready[1:]
-		f()
-	}
-}
-
-// advance lets time pass and timers fire.
-func (s *handStage) advance(d time.Duration) {
-	s.run()
-	end := s.now + d
-	for len(s.timers) > 0 && s.timers[0].at <= end {
-		t := s.timers[0]
-		s.now = max(s.now, t.at)
-		t.Stop()
-		t.f()
-		s.run()
-	}
-	s.now = end
+	return stopped
 }
 
 const group raft.GroupID = 9
@@ -82,7 +58,7 @@ const group raft.GroupID = 9
 // A bench is a syncer under a parent, with followers that get what it sends.
 type bench struct {
 	t         *testing.T
-	stage     *handStage
+	stage     *countedStage
 	system    *actor.ActorSystem
 	parent    *actor.PID
 	syncer    *actor.PID
@@ -98,8 +74,13 @@ type bench struct {
 
 func newBench(t *testing.T, cfg Config, nodes ...raft.NodeID) *bench {
 	t.Helper()
+	return newSeededBench(t, 1, cfg, nodes...)
+}
+
+func newSeededBench(t *testing.T, seed uint64, cfg Config, nodes ...raft.NodeID) *bench {
+	t.Helper()
 	b := &bench{
-		t: t, stage: &handStage{Live: stage.NewLive()}, reader: &disk{},
+		t: t, stage: &countedStage{Seeded: stage.NewSeeded(seed)}, reader: &disk{},
 		followers: map[raft.NodeID]*follower{}, matched: map[raft.NodeID]raft.Index{},
 	}
 	log := slog.New(slog.NewTextHandler(&b.logged, nil))
@@ -146,7 +127,7 @@ func newBench(t *testing.T, cfg Config, nodes ...raft.NodeID) *bench {
 	t.Cleanup(func() {
 		b.system.Root.Stop(b.parent)
 		b.stage.run()
-		if len(b.stage.timers) != 0 {
+		if b.stage.timers != 0 {
 			t.Error("a timer outlives its actor")
 		}
 	})
@@ -185,7 +166,7 @@ func (b *bench) follow(n raft.NodeID) *follower {
 			return
 		}
 		f.got = append(f.got, m)
-		f.at = append(f.at, b.stage.now)
+		f.at = append(f.at, b.stage.now())
 		f.total++
 		if f.auto {
 			f.reply(m)

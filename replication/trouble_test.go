@@ -49,8 +49,8 @@ func TestBacktrackingSkipsTerms(t *testing.T) {
 			if refused > distinct+len(log.Runs) {
 				t.Errorf("%d probes for %d terms", refused, distinct)
 			}
-			if b.matched[2] != 201 || len(b.stage.timers) > 1 {
-				t.Errorf("matched %v, %d timers", b.matched, len(b.stage.timers))
+			if b.matched[2] != 201 || b.stage.timers > 1 {
+				t.Errorf("matched %v, %d timers", b.matched, b.stage.timers)
 			}
 		})
 	}
@@ -79,7 +79,7 @@ func TestOverwrittenLogIsNeverShipped(t *testing.T) {
 			for _, m := range f.take() {
 				f.reply(m)
 			}
-			b.stage.advance(time.Minute)
+			b.stage.Advance(time.Minute)
 			for _, m := range f.take() {
 				if len(m.Blocks) != 0 && m.Blocks[0].First() != 11 {
 					t.Errorf("sent %v", m.Blocks)
@@ -92,7 +92,7 @@ func TestOverwrittenLogIsNeverShipped(t *testing.T) {
 			if h, ok := heard[1].(*Halted); !ok || h.Term != 3 || h.Err == nil {
 				t.Fatalf("heard %+v", heard[1])
 			}
-			if len(b.stage.timers) != 0 {
+			if b.stage.timers != 0 {
 				t.Error("a timer runs though feeding is over")
 			}
 			b.reader.fault = nil
@@ -164,13 +164,16 @@ func TestCompactionAsksForOneSnapshot(t *testing.T) {
 		f.reply(m)
 	}
 	needs(1)
-	b.stage.advance(time.Minute)
+	b.stage.Advance(time.Minute)
 	b.extend(block(3, 12, 1, 1))
 	needs(0)
 	b.send(&SnapshotDone{Peer: 2, Err: errors.New("broken pipe")}, &SnapshotDone{Peer: 9, Index: 3})
 	b.stage.run()
 	needs(0) // not at once
-	b.stage.advance(time.Second)
+	b.stage.Advance(time.Second)
+	needs(1)
+	b.send(&SnapshotDone{Err: errors.New("the sender crashed")}, &SnapshotDone{Peer: raft.None, Index: 8})
+	b.stage.Advance(time.Second)
 	needs(1)
 	f.take()
 	f.base, f.terms = 8, nil
@@ -195,7 +198,7 @@ func TestCompactedReadAsksForASnapshot(t *testing.T) {
 	for _, m := range f.take() {
 		f.reply(m)
 	}
-	b.stage.advance(time.Minute)
+	b.stage.Advance(time.Minute)
 	heard := b.take()
 	if len(heard) != 1 {
 		t.Fatalf("heard %+v", heard)
@@ -222,7 +225,7 @@ func TestMissingAndFailedReadsAreTriedAgain(t *testing.T) {
 			for _, m := range f.take() {
 				f.reply(m)
 			}
-			b.stage.advance(10 * time.Second)
+			b.stage.Advance(10 * time.Second)
 			if b.matched[2] != 11 {
 				t.Fatalf("matched %v", b.matched)
 			}
@@ -254,12 +257,12 @@ func TestReaderRestarts(t *testing.T) {
 				f.reply(m)
 			}
 		}
-		b.stage.advance(2 * time.Minute)
+		b.stage.Advance(2 * time.Minute)
 		if b.matched[2] != 11 || b.matched[3] != 11 {
 			t.Fatalf("%d crashes: matched %v", crashes, b.matched)
 		}
-		if len(b.stage.timers) != 0 {
-			t.Fatalf("%d timers run", len(b.stage.timers))
+		if b.stage.timers != 0 {
+			t.Fatalf("%d timers run", b.stage.timers)
 		}
 	}
 }
@@ -272,8 +275,8 @@ func TestLostMessagesAreRetriedWithBackoff(t *testing.T) {
 	b.extend(block(3, 13, 1, 1))
 	f := b.followers[2]
 	f.take()
-	began := b.stage.now
-	b.stage.advance(1600 * time.Millisecond)
+	began := b.stage.now()
+	b.stage.Advance(1600 * time.Millisecond)
 	var at []time.Duration
 	for _, when := range f.at {
 		at = append(at, (when-began)/time.Millisecond)
@@ -288,7 +291,7 @@ func TestLostMessagesAreRetriedWithBackoff(t *testing.T) {
 		}
 	}
 	f.auto = true
-	b.stage.advance(400 * time.Millisecond)
+	b.stage.Advance(400 * time.Millisecond)
 	if b.matched[2] != 13 {
 		t.Errorf("matched %v once answers come again", b.matched)
 	}
@@ -302,13 +305,13 @@ func TestIdleGroupsHaveNoTimerAndNoMemory(t *testing.T) {
 	for i := raft.Index(12); i < 40; i++ {
 		b.extend(block(3, i, 1, 1))
 		b.stage.run()
-		if len(b.stage.timers) > 1 {
-			t.Fatalf("%d timers run", len(b.stage.timers))
+		if b.stage.timers > 1 {
+			t.Fatalf("%d timers run", b.stage.timers)
 		}
 	}
-	b.stage.advance(DefaultRetryMax)
-	if len(b.stage.timers) != 0 || len(b.stage.ready) != 0 {
-		t.Fatalf("%d timers run in an idle group", len(b.stage.timers))
+	b.stage.Advance(DefaultRetryMax)
+	if b.stage.timers != 0 {
+		t.Fatalf("%d timers run in an idle group", b.stage.timers)
 	}
 	if b.reader.reads != 0 {
 		t.Errorf("%d reads for followers that keep up", b.reader.reads)
@@ -332,12 +335,12 @@ func TestMemoryForSlowAndSilentFollowers(t *testing.T) {
 			t.Fatalf("%d blocks kept, %d bytes, want %d", got, b.inside.view.bytes, most)
 		}
 	}
-	b.stage.advance(200 * time.Millisecond)
+	b.stage.Advance(200 * time.Millisecond)
 	if got := kept(); got != 0 {
 		t.Fatalf("%d blocks kept for a silent follower", got)
 	}
 	b.followers[3].auto = true
-	b.stage.advance(10 * time.Second)
+	b.stage.Advance(10 * time.Second)
 	if b.matched[3] != 39 || b.inside.peers[1].silent || kept() != 0 {
 		t.Fatalf("matched %v", b.matched)
 	}

@@ -42,6 +42,8 @@ const (
 	crashPauseMax = 5 * time.Second
 )
 
+var errSnapshotterRestarted = errors.New("snapshotter restarted")
+
 // start registers the replica and asks the disk what it knows.
 func (r *replica) start() {
 	r.handle.pid.Store(r.ctx.Self())
@@ -128,6 +130,8 @@ func (r *replica) onDuty(message any) {
 		}
 	case *snapshotter.OnDuty:
 		r.ctx.Send(r.snapshotter, &snapshotter.Orders{Term: r.leader.Term, Snapshot: r.snapshotMeta()})
+		// A snapshotter that restarted has forgotten whom it was sending to: the syncer may ask again.
+		r.ctx.Send(r.syncer, &replication.SnapshotDone{Err: errSnapshotterRestarted})
 	case *applier.OnDuty:
 		// Its orders were the first message in its mailbox.
 	}
@@ -136,7 +140,7 @@ func (r *replica) onDuty(message any) {
 // crash ends this run of the replica: everybody who waits is answered, the daemons stop, and after a pause the replica loads again
 // from the disk, its state machine from the latest snapshot. Too many crashes in a window and it stays down.
 func (r *replica) crash(reason error) {
-	if r.phase == halting || r.phase == failed {
+	if r.phase >= halting {
 		return
 	}
 	r.log.Error("replica crashed", "reason", reason)
@@ -158,7 +162,7 @@ func (r *replica) crash(reason error) {
 
 // fail takes the replica down for good, with a reason that Status shows.
 func (r *replica) fail(reason error) {
-	if r.phase == failed {
+	if r.phase >= failed {
 		return
 	}
 	r.log.Error("replica failed", "reason", reason)
@@ -258,9 +262,10 @@ func (r *replica) downError() error {
 func (r *replica) farewell(message any) {
 	switch message.(type) {
 	case *actor.Stopping, *actor.Restarting:
-		if r.phase != failed && r.phase != halting {
-			r.halt(halting, r.handle.Status().Err)
+		if r.phase == loading || r.phase == running {
+			r.halt(leaving, nil)
 		}
+		r.phase = leaving
 	case *actor.Stopped:
 		r.host.unregister(r)
 		close(r.handle.ended)

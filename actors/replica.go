@@ -27,6 +27,7 @@ const (
 	running              // takes part
 	halting              // crashed: its daemons are being stopped, then it loads again
 	failed               // down with a reason, until Restart
+	leaving              // the actor is being stopped
 )
 
 // A replica is the RaftGroup actor: the one owner of raft.Node. Everything it knows is touched on its own mailbox only.

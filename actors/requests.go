@@ -51,7 +51,7 @@ func (r *replica) request(q *request) {
 		r.restart(q)
 		return
 	}
-	if r.phase == failed {
+	if r.phase >= failed {
 		q.refuse(r.downError())
 		return
 	}

@@ -12,6 +12,7 @@ type pendingTransfer struct {
 	request *request
 	held    []*request
 	run     uint64 // version of the deadline
+	late    bool   // the deadline has passed: its words go to the client rather than the rules'
 }
 
 func (p *pendingTransfer) running() bool   { return p.request != nil }
@@ -49,8 +50,13 @@ func (p *pendingTransfer) expired(r *replica, run uint64) {
 	if !p.running() || run != p.run {
 		return
 	}
-	r.step(raft.AbortTransfer{}, nil)
-	p.end(r, fmt.Errorf("%w: node %d did not take over within %v", ErrTransferFailed, p.request.to, r.cfg.TransferTimeout))
+	late := fmt.Errorf("%w: node %d did not take over within %v", ErrTransferFailed, p.request.to, r.cfg.TransferTimeout)
+	if r.leader.Role == raft.Leader {
+		p.late = true
+		r.step(raft.AbortTransfer{}, nil)
+		p.late = false
+	}
+	p.end(r, late)
 }
 
 // leaderKnown ends the transfer when another server turns out to lead.
@@ -80,7 +86,7 @@ func (p *pendingTransfer) end(r *replica, err error) {
 
 // transferDone follows the rules' word on the transfer. Success is not told before the new leader is heard of.
 func (r *replica) transferDone(done raft.TransferDone) {
-	if done.Err != nil {
+	if done.Err != nil && !r.transfer.late {
 		r.transfer.end(r, fmt.Errorf("%w: %w", ErrTransferFailed, done.Err))
 	}
 }

@@ -1,10 +1,13 @@
 package applier
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -20,17 +23,19 @@ type Config struct {
 	Stage   stage.Stage
 	Machine func() Machine   // called once a run
 	Reader  persister.Reader // committed entries that are not at hand
-	Log     *slog.Logger
+	Log     *slog.Logger     // default slog.Default()
 }
 
 // Limits of one turn, so that Stop is prompt and memory bounded however much was committed.
 const (
-	turnBytes = 4 << 20 // payload applied before other messages get a look
-	readBytes = 4 << 20 // read from the disk at a time
+	turnBytes = 4 << 20              // payload applied before other messages get a look
+	turnTime  = 5 * time.Millisecond // likewise; the user's Apply of one entry may take longer
+	readBytes = 4 << 20              // read from the disk at a time
 )
 
 // Props makes the applier's Props.
 func Props(cfg Config) *actor.Props {
+	cfg.Log = cmp.Or(cfg.Log, slog.Default())
 	return stage.Props(cfg.Stage, func() actor.Actor {
 		return &applier{Config: cfg, machine: cfg.Machine(), sessions: newSessions()}
 	}, stage.WithLogger(cfg.Log))
@@ -42,12 +47,14 @@ type applier struct {
 	sessions *sessions
 
 	begun      bool
-	broken     bool
+	down       bool // broken or stopping: whoever comes is turned away
 	applied    raft.EntryID
 	membership raft.Membership // effective at applied
 
 	work     []*Committed // in order; the first may be half done
 	again    bool         // a goOn is on its way
+	stall    *stall       // the log was replaced under the work: a Begin is awaited
+	timer    stage.Timer  // of stall
 	barriers []*Barrier
 	entries  int // of the Committed under way
 	bytes    int
@@ -64,8 +71,16 @@ func (a *applier) Receive(c actor.Context) {
 	case *Begin:
 		a.begin(c, m)
 	case *Committed:
+		if a.down {
+			m.Dropped()
+			return
+		}
 		a.work = append(a.work, m)
 		a.proceed(c)
+	case *stall:
+		if m == a.stall {
+			a.breakDown(c, m.err)
+		}
 	case *goOn:
 		a.again = false
 		a.proceed(c)
@@ -84,13 +99,15 @@ func (a *applier) Receive(c actor.Context) {
 // begin replaces the state by a snapshot's. What was still to be applied from the log before it is covered by it; its
 // clients cannot be told their results any more.
 func (a *applier) begin(c actor.Context, m *Begin) {
-	if a.broken {
+	if a.down {
 		return
 	}
-	for _, w := range a.work {
-		w.Dropped()
+	a.giveUp()
+	if a.begun && m.Meta.Index < a.applied.Index {
+		a.breakDown(c, fmt.Errorf("invariant StateMachineOrder: a snapshot at %d would take the state back from entry %d", m.Meta.Index, a.applied.Index))
+		return
 	}
-	a.work = nil
+	a.begun = false // until the state is whole again
 	table, err := a.restore(m)
 	if err != nil {
 		a.breakDown(c, fmt.Errorf("snapshot at index %d cannot be restored: %w", m.Meta.Index, err))
@@ -131,28 +148,33 @@ func (a *applier) restore(m *Begin) (*sessions, error) {
 
 // proceed applies until a turn's worth is done.
 func (a *applier) proceed(c actor.Context) {
-	for budget := turnBytes; len(a.work) > 0 && !a.broken; {
-		if budget <= 0 {
-			if !a.again {
-				a.again = true
-				c.Send(c.Self(), &goOn{})
-			}
-			return
-		}
+	if a.again || a.stall != nil {
+		return // in order: what is under way comes first
+	}
+	t := newTurn(a.Stage.Clock().Now)
+	for len(a.work) > 0 && !a.down {
 		if !a.begun {
 			a.breakDown(c, fmt.Errorf("applier: entries were committed before the state machine began"))
 			return
 		}
-		done, err := a.some(a.work[0], &budget)
-		if err != nil {
+		done, err := a.some(a.work[0], &t)
+		switch {
+		case errors.Is(err, persister.ErrCompacted):
+			a.wait(c, err)
+			return
+		case err != nil:
 			a.breakDown(c, err)
 			return
-		}
-		if done {
+		case done:
 			a.work[0] = nil
 			a.work = a.work[1:]
 			c.Send(c.Parent(), &Applied{Index: a.applied.Index, Entries: a.entries, Bytes: a.bytes})
 			a.entries, a.bytes = 0, 0
+		}
+		if t.over && len(a.work) > 0 {
+			a.again = true
+			c.Send(c.Self(), &goOn{})
+			return
 		}
 	}
 	if len(a.work) == 0 {
@@ -160,39 +182,59 @@ func (a *applier) proceed(c actor.Context) {
 	}
 }
 
-// some applies the next block of a Committed and reports whether that was all.
-func (a *applier) some(m *Committed, budget *int) (done bool, err error) {
+// wait stops applying. Only a leader's snapshot takes entries off the log that are not applied yet, so its Begin is on
+// its way; that the log goes first is a race that an applier that lags always loses.
+func (a *applier) wait(c actor.Context, err error) {
+	s := &stall{err: fmt.Errorf("%w, and no snapshot came instead", err)}
+	root, self := c.ActorSystem().Root, c.Self()
+	a.stall = s
+	a.timer = a.Stage.Clock().AfterFunc(stallTime, func() { root.Send(self, s) })
+}
+
+// some applies the next blocks of a Committed and reports whether that was all.
+func (a *applier) some(m *Committed, t *turn) (done bool, err error) {
 	for len(m.Blocks) > 0 && m.Blocks[0].Last() <= a.applied.Index {
 		m.Blocks = m.Blocks[1:]
 	}
 	if a.applied.Index >= m.Through.Index {
-		a.resolvePast(m)
-		return true, nil
+		return true, a.finish(m)
 	}
 	next := a.applied.Index + 1
 	blocks := m.Blocks
 	if len(blocks) == 0 || blocks[0].First() > next {
 		to := m.Through.Index
 		if len(blocks) > 0 {
-			to = blocks[0].First() - 1
+			to = min(to, blocks[0].First()-1)
 		}
 		if blocks, err = a.Reader.Blocks(a.Group, next, to, readBytes); err != nil {
 			return false, fmt.Errorf("committed entry %d cannot be read: %w", next, err)
 		}
+		m.Blocks = append(blocks[:len(blocks):len(blocks)], m.Blocks...) // read once, however many turns it takes
 	}
 	for _, b := range blocks {
-		if *budget <= 0 {
-			return false, nil
-		}
-		if err := a.applyBlock(b, m); err != nil {
+		if err := a.applyBlock(b, m, t); err != nil {
 			return false, err
 		}
-		*budget -= b.Size()
-		if a.applied.Index >= m.Through.Index {
+		if t.over || a.applied.Index >= m.Through.Index {
 			break
 		}
 	}
-	return a.applied.Index >= m.Through.Index, nil
+	if a.applied.Index < next {
+		return false, fmt.Errorf("invariant StateMachineOrder: entry %d is not in the %d blocks that should hold it", next, len(blocks))
+	}
+	if a.applied.Index < m.Through.Index {
+		return false, nil
+	}
+	return true, a.finish(m)
+}
+
+// finish checks that the log says what the leader committed (State Machine Safety, §5.4.3).
+func (a *applier) finish(m *Committed) error {
+	a.resolvePast(m)
+	if a.applied.Index == m.Through.Index && a.applied.Term != m.Through.Term {
+		return fmt.Errorf("invariant StateMachineSafety: entry %d was applied in term %d, but committed in term %d", a.applied.Index, a.applied.Term, m.Through.Term)
+	}
+	return nil
 }
 
 // resolvePast answers waiters of entries that a snapshot covered in the meantime.
@@ -202,14 +244,14 @@ func (a *applier) resolvePast(m *Committed) {
 }
 
 // applyBlock applies what of a block is new and committed.
-func (a *applier) applyBlock(b *entry.Block, m *Committed) error {
+func (a *applier) applyBlock(b *entry.Block, m *Committed, t *turn) error {
 	if b.First() > a.applied.Index+1 {
 		return fmt.Errorf("invariant StateMachineOrder: block begins at %d after entry %d", b.First(), a.applied.Index)
 	}
 	if b.Term() < a.applied.Term {
 		return fmt.Errorf("invariant StateMachineOrder: block at %d has term %d after term %d", b.First(), b.Term(), a.applied.Term)
 	}
-	a.bytes += b.Size()
+	before := a.bytes
 	var e entry.Entry
 	for r := b.Reader(); r.Next(&e); {
 		if e.Index <= a.applied.Index {
@@ -222,6 +264,11 @@ func (a *applier) applyBlock(b *entry.Block, m *Committed) error {
 			return err
 		}
 		a.entries++
+		a.bytes += len(e.Data)
+		if t.spent(a.bytes - before); t.over {
+			break
+		}
+		before = a.bytes
 	}
 	a.release()
 	return nil
@@ -268,6 +315,10 @@ func (a *applier) applyEntry(e *entry.Entry, m *Committed) error {
 
 // barrier answers a read when its point is reached.
 func (a *applier) barrier(b *Barrier) {
+	if a.down {
+		b.Dropped()
+		return
+	}
 	a.barriers = append(a.barriers, b)
 	a.release()
 }
@@ -290,7 +341,7 @@ func (a *applier) release() {
 
 // capture takes the state between two entries.
 func (a *applier) capture() *Captured {
-	if !a.begun || a.broken {
+	if !a.begun || a.down {
 		return &Captured{Err: fmt.Errorf("state machine has not begun")}
 	}
 	meta := raft.SnapshotMeta{Index: a.applied.Index, Term: a.applied.Term, Membership: a.membership}
@@ -309,24 +360,34 @@ func (a *applier) capture() *Captured {
 
 // breakDown reports what makes the replica unable to go on; nothing is applied any more.
 func (a *applier) breakDown(c actor.Context, err error) {
-	a.broken = true
 	a.leave()
 	c.Send(c.Parent(), &Broken{Err: err})
 }
 
 // leave answers everybody who waits: their outcome is unknown from here on.
 func (a *applier) leave() {
+	a.down = true
 	if a.current != nil {
 		a.current.Resolve(0, nil, ErrUnknown)
 		a.current = nil
 	}
-	for _, m := range a.work {
-		m.Dropped()
-	}
+	a.giveUp()
 	for _, b := range a.barriers {
 		b.Dropped()
 	}
-	a.work, a.barriers = nil, nil
+	a.barriers = nil
+}
+
+// giveUp forgets what was still to be applied.
+func (a *applier) giveUp() {
+	for _, m := range a.work {
+		m.Dropped()
+	}
+	a.work, a.stall, a.entries, a.bytes = nil, nil, 0, 0
+	if a.timer != nil {
+		a.timer.Stop()
+		a.timer = nil
+	}
 }
 
 // The user's calls. A panic in one is told apart from our own.

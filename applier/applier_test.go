@@ -24,11 +24,15 @@ type recorder struct {
 	applied []string
 	panics  string // Apply of this panics
 	block   chan struct{}
+	before  func() // called by every Apply
 }
 
 func (r *recorder) Apply(c Command) []byte {
 	if r.block != nil {
 		<-r.block
+	}
+	if r.before != nil {
+		r.before()
 	}
 	if r.panics != "" && string(c.Data) == r.panics {
 		panic("user bug")
@@ -53,9 +57,15 @@ func (r *recorder) Restore(rd io.Reader) error {
 }
 
 // disk serves blocks as the persister would.
-type disk struct{ blocks []*entry.Block }
+type disk struct {
+	blocks []*entry.Block
+	err    error // what reading fails with; set before the applier reads
+}
 
 func (d *disk) Blocks(_ raft.GroupID, from, to raft.Index, maxBytes int) ([]*entry.Block, error) {
+	if d.err != nil {
+		return nil, d.err
+	}
 	var out []*entry.Block
 	size := 0
 	for _, b := range d.blocks {
@@ -84,8 +94,9 @@ type rig struct {
 	disk    *disk
 }
 
-func newRig(t *testing.T, machine *recorder) *rig {
-	s := stage.NewLive()
+func newRig(t *testing.T, machine *recorder) *rig { return newRigOn(t, machine, stage.NewLive()) }
+
+func newRigOn(t *testing.T, machine *recorder, s stage.Stage) *rig {
 	quiet := slog.New(slog.DiscardHandler)
 	r := &rig{t: t, said: make(chan any, 1000), machine: machine, disk: &disk{}}
 	r.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
@@ -313,11 +324,18 @@ func BenchmarkApply1024(b *testing.B) {
 	a := &applier{machine: noop{}, sessions: newSessions(), begun: true}
 	block := bl.Seal(1, 1)
 	m := &Committed{Through: raft.EntryID{Index: 1024, Term: 1}}
+	s := stage.NewLive()
+	defer s.Close()
+	clock := s.Clock()
 	b.ReportAllocs()
 	for b.Loop() {
 		a.applied = raft.EntryID{}
-		if err := a.applyBlock(block, m); err != nil {
-			b.Fatal(err)
+		t := newTurn(clock.Now)
+		for a.applied.Index < 1024 {
+			t.over = false
+			if err := a.applyBlock(block, m, &t); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1024, "ns/entry")

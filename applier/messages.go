@@ -45,7 +45,8 @@ type Waiting struct {
 type OnDuty struct{}
 
 // Begin starts the state machine from a snapshot; without Open, Meta.Index must be 0 and the state is empty. It
-// may come again, when a leader's snapshot replaced the log.
+// may come again, when a leader's snapshot replaced the log, but never with an older one than what is applied. Every Committed that
+// is not finished by then is given up: its waiters get ErrUnknown, and no Applied answers it.
 type Begin struct {
 	Meta raft.SnapshotMeta
 	Open func() (io.ReadCloser, error)
@@ -55,7 +56,7 @@ type Begin struct {
 type Begun struct{ Index raft.Index }
 
 // Committed says that the log is committed through Through. Blocks hold what the sender has at hand, ascending and without gaps up
-// to Through; what is missing before them is read from the disk. Waiters ascend.
+// to Through; what is missing before them is read from the disk. Waiters ascend. The applier owns the message.
 type Committed struct {
 	Through raft.EntryID
 	Blocks  []*entry.Block
@@ -72,8 +73,8 @@ func (c *Committed) Dropped() {
 // Applied reports that all through Index has been applied and its waiters told. One for each Committed.
 type Applied struct {
 	Index   raft.Index
-	Entries int
-	Bytes   int
+	Entries int // that the Committed brought
+	Bytes   int // of their data
 }
 
 // Barrier resolves its waiter once Index is applied: the way of reads.
@@ -95,7 +96,8 @@ type Captured struct {
 	Err   error
 }
 
-// Broken reports that an invariant broke or that the disk's log cannot be read: the replica must stop.
+// Broken reports that an invariant broke or that the disk's log cannot be read: the replica must stop. Nothing is applied
+// from then on, and whoever waits gets ErrUnknown.
 type Broken struct{ Err error }
 
 // A UserPanic is what a panic in the user's state machine becomes.

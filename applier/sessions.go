@@ -1,6 +1,8 @@
 package applier
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -13,11 +15,17 @@ import (
 	"github.com/troupe-raft/troupe/raft"
 )
 
-// remembered is how many results a session keeps: what a client may have unanswered when it retries.
-const remembered = 64
+// What a session keeps for a client that retries. Both are fixed: replicas that kept different answers would fork.
+const (
+	remembered      = 64      // results: what a client may have unanswered
+	rememberedBytes = 1 << 20 // of results; the newest is kept however large it is
+)
 
-// sessionsVersion is the first number of the table's encoding.
-const sessionsVersion = 1
+// The first numbers of the encodings.
+const (
+	openVersion     = 1
+	sessionsVersion = 1
+)
 
 // open is the payload of an OpenSession entry. Limits travel in the log, so that every replica expires alike.
 type open struct {
@@ -25,23 +33,28 @@ type open struct {
 	Max int
 }
 
-// EncodeOpen makes the data of an OpenSession entry: a session unused for ttl on the log's clock expires, and while there
-// are more than limit sessions the least recently used goes.
+// EncodeOpen makes the data of an OpenSession entry, the msgpack value [version, ttl in ms, limit]: a session unused for ttl on the
+// log's clock expires, and while there are more than limit sessions the least recently used goes. A limit of 0 is none.
 func EncodeOpen(ttl time.Duration, limit int) []byte {
-	b := binary.BigEndian.AppendUint64(nil, uint64(ttl.Milliseconds()))
-	return binary.BigEndian.AppendUint64(b, uint64(limit))
+	var b bytes.Buffer
+	e := msgpack.NewEncoder(&b)
+	e.UseCompactInts(true)
+	// Neither the buffer nor three numbers can fail.
+	_ = e.EncodeMulti([]int64{openVersion, max(0, ttl.Milliseconds()), max(0, int64(limit))})
+	return b.Bytes()
 }
 
 func decodeOpen(b []byte) (open, bool) {
-	if len(b) != 16 {
+	var v []int64
+	r := bytes.NewReader(b)
+	if err := msgpack.NewDecoder(r).Decode(&v); err != nil || r.Len() > 0 || len(v) != 3 || v[0] != openVersion {
 		return open{}, false
 	}
-	ms, limit := binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
 	const most = 1 << 40
-	if ms > most || limit > most {
+	if v[1] < 0 || v[1] > most || v[2] < 0 || v[2] > most {
 		return open{}, false
 	}
-	return open{TTL: time.Duration(ms) * time.Millisecond, Max: int(limit)}, true
+	return open{TTL: time.Duration(v[1]) * time.Millisecond, Max: int(v[2])}, true
 }
 
 // A session remembers the latest results of one client.
@@ -52,6 +65,22 @@ type session struct {
 	Turn    uint64   // order of last use: unique, unlike the clock
 	Last    uint64   // the highest applied sequence number
 	Results []answer // of the sequence numbers up to Last, at most remembered
+	bytes   int      // in Results
+
+	older, newer *session // by Turn
+}
+
+// remember stores the answer to the next sequence number, and forgets the oldest that there is no room for.
+func (c *session) remember(index raft.Index, result []byte) {
+	c.Last++
+	c.bytes += len(result)
+	drop := 0
+	for n := len(c.Results); n > drop && (n-drop >= remembered || c.bytes > rememberedBytes); drop++ {
+		c.bytes -= len(c.Results[drop].Result)
+	}
+	c.Results = slices.Delete(c.Results, 0, drop)
+	// A result may alias its command: a copy pins no block.
+	c.Results = append(c.Results, answer{Index: index, Result: slices.Clone(result)})
 }
 
 type answer struct {
@@ -65,26 +94,78 @@ type sessions struct {
 	clock int64 // ms
 	turn  uint64
 	table map[uint64]*session
+	// The ends of the list by Turn. Use takes its time from clock, which never goes back, so the list is in order of Used as well.
+	oldest, newest *session
 }
 
 func newSessions() *sessions { return &sessions{table: map[uint64]*session{}} }
 
-// tick moves the log's clock on and expires.
+// tick moves the log's clock on and expires. A session with a shorter TTL than those used before it stays in the table until it is
+// asked for or its turn comes; it is expired all the same.
 func (s *sessions) tick(stamp int64) {
 	if stamp <= s.clock {
 		return
 	}
 	s.clock = stamp
-	for id, c := range s.table {
-		if s.clock-c.Used > c.TTL {
-			delete(s.table, id)
-		}
+	for s.oldest != nil && s.expired(s.oldest) {
+		s.remove(s.oldest)
 	}
+}
+
+func (s *sessions) expired(c *session) bool { return s.clock-c.Used > c.TTL }
+
+// find returns a session that has not expired, or nil.
+func (s *sessions) find(id uint64) *session {
+	c := s.table[id]
+	if c != nil && s.expired(c) {
+		s.remove(c)
+		return nil
+	}
+	return c
 }
 
 func (s *sessions) touch(c *session) {
 	s.turn++
 	c.Used, c.Turn = s.clock, s.turn
+	if s.newest != c {
+		s.unlink(c)
+		s.link(c)
+	}
+}
+
+func (s *sessions) add(c *session) {
+	s.table[c.ID] = c
+	s.link(c)
+}
+
+func (s *sessions) remove(c *session) {
+	delete(s.table, c.ID)
+	s.unlink(c)
+}
+
+// link appends c as the most recently used.
+func (s *sessions) link(c *session) {
+	c.older, c.newer = s.newest, nil
+	if s.newest != nil {
+		s.newest.newer = c
+	} else {
+		s.oldest = c
+	}
+	s.newest = c
+}
+
+func (s *sessions) unlink(c *session) {
+	if c.older != nil {
+		c.older.newer = c.newer
+	} else {
+		s.oldest = c.newer
+	}
+	if c.newer != nil {
+		c.newer.older = c.older
+	} else {
+		s.newest = c.older
+	}
+	c.older, c.newer = nil, nil
 }
 
 // open registers the session named by its entry's index.
@@ -95,55 +176,56 @@ func (s *sessions) open(e *entry.Entry) ([]byte, error) {
 		return nil, fmt.Errorf("session request at index %d is malformed", e.Index)
 	}
 	c := &session{ID: uint64(e.Index), TTL: o.TTL.Milliseconds()}
+	s.add(c)
 	s.touch(c)
-	s.table[c.ID] = c
-	for o.Max > 0 && len(s.table) > o.Max {
-		s.evict()
+	if o.Max > 0 && len(s.table) > o.Max {
+		s.shrink(o.Max)
 	}
 	return binary.BigEndian.AppendUint64(nil, c.ID), nil
 }
 
-// evict removes the least recently used session.
-func (s *sessions) evict() {
-	var oldest *session
-	for _, c := range s.table {
-		if oldest == nil || c.Turn < oldest.Turn {
-			oldest = c
+// shrink makes room: first the expired go, then the least recently used.
+func (s *sessions) shrink(limit int) {
+	for c := s.oldest; c != nil; {
+		next := c.newer
+		if s.expired(c) {
+			s.remove(c)
 		}
+		c = next
 	}
-	delete(s.table, oldest.ID)
+	for len(s.table) > limit {
+		s.remove(s.oldest)
+	}
 }
 
 func (s *sessions) close(e *entry.Entry) error {
 	s.tick(e.Stamp)
-	if s.table[e.Session] == nil {
+	c := s.find(e.Session)
+	if c == nil {
 		return ErrSessionExpired
 	}
-	delete(s.table, e.Session)
+	s.remove(c)
 	return nil
 }
 
 // apply executes a session's command, once: a repeated number is answered as the first time, with its index.
 func (s *sessions) apply(e *entry.Entry, execute func() []byte) (raft.Index, []byte, error) {
 	s.tick(e.Stamp)
-	c := s.table[e.Session]
+	c := s.find(e.Session)
 	if c == nil {
 		return 0, nil, ErrSessionExpired
 	}
-	s.touch(c)
 	if e.Seq > 0 && e.Seq <= c.Last && c.Last-e.Seq < uint64(len(c.Results)) {
+		s.touch(c)
 		a := c.Results[len(c.Results)-1-int(c.Last-e.Seq)]
 		return a.Index, a.Result, nil
 	}
-	if e.Seq != c.Last+1 {
-		return 0, nil, ErrSessionOrder
+	if e.Seq == 0 || e.Seq != c.Last+1 {
+		return 0, nil, ErrSessionOrder // and nothing has changed, the time of the last use included
 	}
+	s.touch(c)
 	result := execute()
-	c.Last = e.Seq
-	if len(c.Results) == remembered {
-		c.Results = append(c.Results[:0], c.Results[1:]...)
-	}
-	c.Results = append(c.Results, answer{Index: e.Index, Result: slices.Clone(result)})
+	c.remember(e.Index, result)
 	return e.Index, result, nil
 }
 
@@ -178,7 +260,7 @@ func (s *sessions) capture() encoded {
 		}
 		out.Sessions = append(out.Sessions, es)
 	}
-	slices.SortFunc(out.Sessions, func(a, b encodedSession) int { return int(int64(a.ID - b.ID)) })
+	slices.SortFunc(out.Sessions, func(a, b encodedSession) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }
 
@@ -187,6 +269,9 @@ func (e encoded) write(w io.Writer) error {
 	b, err := msgpack.Marshal(&e)
 	if err != nil {
 		return err
+	}
+	if len(b) > maxTable {
+		return fmt.Errorf("session table: %d bytes are above the limit of %d that a restore accepts", len(b), maxTable)
 	}
 	if _, err := w.Write(binary.BigEndian.AppendUint64(nil, uint64(len(b)))); err != nil {
 		return err
@@ -222,16 +307,26 @@ func readSessions(r io.Reader) (*sessions, error) {
 	if e.Version != sessionsVersion {
 		return nil, fmt.Errorf("session table: version %d is not %d", e.Version, sessionsVersion)
 	}
+	return e.table()
+}
+
+// table rebuilds the table, in the order of use, and refuses what no run of the rules can lead to.
+func (e encoded) table() (*sessions, error) {
 	s := &sessions{clock: e.Clock, turn: e.Turn, table: make(map[uint64]*session, len(e.Sessions))}
+	slices.SortFunc(e.Sessions, func(a, b encodedSession) int { return cmp.Compare(a.Turn, b.Turn) })
 	for _, es := range e.Sessions {
-		if len(es.Indices) != len(es.Results) || len(es.Results) > remembered {
+		c := &session{ID: es.ID, TTL: es.TTL, Used: es.Used, Turn: es.Turn, Last: es.Last}
+		switch {
+		case len(es.Indices) != len(es.Results), len(es.Results) > remembered, uint64(len(es.Results)) > es.Last,
+			s.table[c.ID] != nil, c.Used > s.clock, c.Turn > s.turn,
+			s.newest != nil && (c.Turn == s.newest.Turn || c.Used < s.newest.Used):
 			return nil, fmt.Errorf("session table: session %d is malformed", es.ID)
 		}
-		c := &session{ID: es.ID, TTL: es.TTL, Used: es.Used, Turn: es.Turn, Last: es.Last}
 		for i, r := range es.Results {
 			c.Results = append(c.Results, answer{Index: raft.Index(es.Indices[i]), Result: r})
+			c.bytes += len(r)
 		}
-		s.table[c.ID] = c
+		s.add(c)
 	}
 	return s, nil
 }

@@ -19,6 +19,10 @@ func openAt(t *testing.T, s *sessions, index raft.Index, stamp int64, ttl time.D
 	return uint64(index)
 }
 
+func openEntry(index raft.Index, stamp, ttl int64, limit int) *entry.Entry {
+	return &entry.Entry{Index: index, Stamp: stamp, Data: EncodeOpen(time.Duration(ttl)*time.Millisecond, limit)}
+}
+
 func command(session, seq uint64, index raft.Index, stamp int64) *entry.Entry {
 	return &entry.Entry{Index: index, Session: session, Seq: seq, Stamp: stamp}
 }

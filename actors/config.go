@@ -17,12 +17,14 @@ import (
 
 // HostConfig describes one node: its identity, its disk and its socket. Zero values are the defaults named.
 type HostConfig struct {
-	Node    raft.NodeID            // required
-	Cluster string                 // name of the cluster; nodes of another one are refused. Default "troupe"
-	Listen  string                 // TCP address for Raft traffic; port 0 picks one. Required unless Transport is set
-	Dir     string                 // folder that only this node uses. Required
-	Peers   map[raft.NodeID]string // addresses known from the start; later ones come with memberships
-	TLS     *tls.Config            // nil: plain TCP. Serves both directions; set ClientAuth for mutual TLS
+	Node    raft.NodeID // required
+	Cluster string      // name of the cluster; nodes of another one are refused. Default "troupe"
+	Listen  string      // TCP address for Raft traffic; port 0 picks one. Required unless Transport is set
+	// Advertise is where peers reach Listen, for those that do not know it from a membership; default the bound address.
+	Advertise string
+	Dir       string                 // folder that only this node uses. Required
+	Peers     map[raft.NodeID]string // addresses known from the start; later ones come with memberships
+	TLS       *tls.Config            // nil: plain TCP. Serves both directions; set ClientAuth for mutual TLS
 
 	HeartbeatInterval time.Duration // default 50ms; a third or less of the shortest election timeout
 

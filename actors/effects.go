@@ -70,7 +70,7 @@ func (r *replica) store(fx *raft.Effects, payload []*entry.Block) []*entry.Block
 		if to == nil {
 			continue // no address yet: as lossy as any network
 		}
-		post := &remote.Post{Lane: remote.Main, Envelope: remote.Envelope{Group: r.cfg.Group, Message: out.Message}}
+		post := r.envelop(out.Message)
 		if out.AfterSync {
 			w.Then = append(w.Then, persister.Delivery{To: to, Message: post})
 		} else {
@@ -84,6 +84,15 @@ func (r *replica) store(fx *raft.Effects, payload []*entry.Block) []*entry.Block
 		r.installed(*fx.Reset)
 	}
 	return w.Blocks
+}
+
+// envelop makes a message fit for the wire, where a heartbeat travels in a pulse.
+func (r *replica) envelop(m raft.Message) *remote.Post {
+	env := remote.Envelope{Group: r.cfg.Group, Message: m}
+	if beat, ok := m.(*raft.Heartbeat); ok {
+		env = remote.Envelope{Message: &remote.Pulse{Beats: []remote.Beat{{Group: r.cfg.Group, Heartbeat: *beat}}}}
+	}
+	return &remote.Post{Lane: remote.Main, Envelope: env}
 }
 
 // joined gathers the blocks of what joined the log: the payload, cut to what is new, and the node's own entries.

@@ -88,7 +88,7 @@ func (h *Host) open() error {
 	if h.transport == nil {
 		tcp, err := remote.NewTCP(remote.Config{
 			System: h.system, Stage: h.stage, Node: h.cfg.Node, Cluster: h.cfg.Cluster,
-			Listen: h.cfg.Listen, Peers: h.cfg.Peers, TLS: h.cfg.TLS, Log: h.logger("remote"),
+			Listen: h.cfg.Listen, Advertise: h.cfg.Advertise, Peers: h.cfg.Peers, TLS: h.cfg.TLS, Log: h.logger("remote"),
 		})
 		if err != nil {
 			return errors.Join(err, store.Close())

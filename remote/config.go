@@ -18,6 +18,7 @@ const (
 	minFrame   = 4 << 10
 	maxFrame   = 1 << 30
 	maxCluster = 255 // bytes
+	maxAddr    = 512 // bytes
 )
 
 // Config describes one node's transport. A zero limit or timeout means its default.
@@ -27,8 +28,10 @@ type Config struct {
 	Node   raft.NodeID
 	// Cluster guards against wrong addresses: nodes talk only to nodes that give the same name. At most 255 bytes.
 	Cluster string
-	Listen  string                 // host:port; port 0 takes a free one
-	Peers   map[raft.NodeID]string // host:port of the nodes known from the start; this node's own is ignored
+	Listen  string // host:port; port 0 takes a free one
+	// Advertise is where others reach this node, for those that know no address of it; default the bound address.
+	Advertise string
+	Peers     map[raft.NodeID]string // host:port of the nodes known from the start; this node's own is ignored
 	// TLS serves both directions: Certificates is presented to either side, RootCAs judges whom we dial,
 	// ClientCAs and ClientAuth judge who dials us. For mutual TLS set ClientAuth to
 	// tls.RequireAndVerifyClientCert. A certificate with DNS names of the form node-N (N decimal) speaks
@@ -67,6 +70,9 @@ func (c Config) Validate() error {
 	fault(len(c.Cluster) > maxCluster, "Cluster has %d bytes, more than %d", len(c.Cluster), maxCluster)
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		fault(true, "Listen: %w", err)
+	}
+	if _, _, err := net.SplitHostPort(c.Advertise); c.Advertise != "" && (err != nil || len(c.Advertise) > maxAddr) {
+		fault(true, "Advertise %q is not host:port of at most %d bytes", c.Advertise, maxAddr)
 	}
 	for node, addr := range c.Peers {
 		fault(node == raft.None, "Peers names node zero")

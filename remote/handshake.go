@@ -37,6 +37,7 @@ type hello struct {
 	cluster  string
 	from, to raft.NodeID
 	lane     Lane
+	addr     string // where the caller listens: for an acceptor that knows no way back
 }
 
 // A verdict answers a hello. An empty reason accepts.
@@ -54,9 +55,9 @@ func appendGreeting(b []byte, body func([]byte) []byte) []byte {
 
 func (h hello) append(b []byte) []byte {
 	return appendGreeting(b, func(b []byte) []byte {
-		b = appendString(appendArray(b, 4), h.cluster)
+		b = appendString(appendArray(b, 5), h.cluster)
 		b = appendUint(appendUint(b, uint64(h.from)), uint64(h.to))
-		return appendUint(b, uint64(h.lane))
+		return appendString(appendUint(b, uint64(h.lane)), h.addr)
 	})
 }
 
@@ -96,10 +97,10 @@ func readHello(r io.Reader) (h hello, err error) {
 		return h, err
 	}
 	d := reader{b: body}
-	d.structure(4)
+	d.structure(5)
 	h = hello{cluster: d.string(), from: d.node(), to: d.node()}
 	lane := d.uint()
-	h.lane = Lane(lane)
+	h.lane, h.addr = Lane(lane), d.string()
 	if d.bad || len(d.b) > 0 || lane >= uint64(lanes) {
 		return h, fmt.Errorf("remote: %w hello", errMalformed)
 	}

@@ -24,7 +24,7 @@ func TestGoldenHandshake(t *testing.T) {
 		name, want string
 		got        []byte
 	}{
-		{"hello", "54525045" + "01" + "000c" + "94" + "a7636c7573746572" + "01" + "02" + "01",
+		{"hello", "54525045" + "01" + "000d" + "95" + "a7636c7573746572" + "01" + "02" + "01" + "a0",
 			hello{cluster: "cluster", from: 1, to: 2, lane: Bulk}.append(nil)},
 		{"accepted", "54525045" + "01" + "0007" + "92" + "a0" + "ce04000000", verdict{maxFrame: 64 << 20}.append(nil)},
 		{"refused", "54525045" + "01" + "0005" + "92" + "a26e6f" + "00", verdict{reason: "no"}.append(nil)},

@@ -112,6 +112,7 @@ func (in *inbound) run() {
 		older.cancel(errReplaced)
 		<-older.done
 	}
+	t.learn(h, in.raw.RemoteAddr())
 	t.revive(h.from)
 	t.cfg.Log.Debug("accepted", "peer", h.from, "lane", h.lane, "addr", in.raw.RemoteAddr())
 	if err = in.welcome(conn); err == nil {

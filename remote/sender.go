@@ -98,7 +98,7 @@ func (s *sender) dial(self *actor.PID, lane Lane) bool {
 	if now.Before(l.pause) {
 		return false
 	}
-	h := hello{cluster: s.t.cfg.Cluster, from: s.t.cfg.Node, to: s.node, lane: lane}
+	h := hello{cluster: s.t.cfg.Cluster, from: s.t.cfg.Node, to: s.node, lane: lane, addr: s.t.advertised()}
 	l.session, l.since, l.up = open(s.t, self, s.peer, h), now, false
 	return true
 }

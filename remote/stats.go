@@ -34,6 +34,7 @@ type PeerStats struct {
 // A peer is what the goroutines that serve one node share: where it is dialled, and counters.
 type peer struct {
 	addr      atomic.Pointer[string]
+	learned   bool // addr is the node's own word; the transport's lock guards it
 	connected [lanes]atomic.Bool
 	queued    [lanes]atomic.Int64
 	sent      atomic.Uint64

@@ -102,6 +102,38 @@ func (t *TCP) Addr() string {
 func (t *TCP) SetPeer(node raft.NodeID, addr string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.setPeer(node, addr, false)
+}
+
+// learn takes a caller's own word for where it listens, until somebody who knows better calls SetPeer: a node that was
+// just added must be able to answer members that it has not read of yet.
+func (t *TCP) learn(h hello, from net.Addr) {
+	host, port, err := net.SplitHostPort(h.addr)
+	if err != nil || port == "0" {
+		return
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		if host, _, err = net.SplitHostPort(from.String()); err != nil {
+			return
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p := t.peers[h.from]; p != nil && (p.address() == "" || p.learned) {
+		t.setPeer(h.from, net.JoinHostPort(host, port), true)
+	}
+}
+
+// advertised is the address that this node gives to those it calls.
+func (t *TCP) advertised() string {
+	if t.cfg.Advertise != "" {
+		return t.cfg.Advertise
+	}
+	return t.Addr()
+}
+
+// setPeer sets an address. The caller holds mu.
+func (t *TCP) setPeer(node raft.NodeID, addr string, learned bool) {
 	if node == t.cfg.Node || node == raft.None || t.stopping {
 		return
 	}
@@ -110,6 +142,7 @@ func (t *TCP) SetPeer(node raft.NodeID, addr string) {
 		p = new(peer)
 		t.peers[node] = p
 	}
+	p.learned = learned && addr != ""
 	if p.address() == addr {
 		return
 	}

@@ -207,26 +207,26 @@ func (w *world) collect(s *server) {
 
 // checkPacket: a term, a vote and an acknowledged entry are on disk before they are spoken of (Figure 2).
 func (w *world) checkPacket(s *server, p Packet) {
-	disk := s.Durable()
+	disk := s.disk
 	term := p.Message.MsgTerm()
 	switch m := p.Message.(type) {
 	case *RequestVote:
 		if m.PreVote {
 			term--
-		} else if m.Term == disk.Hard.Term && disk.Hard.Vote != s.id {
+		} else if m.Term == disk.hard.Term && disk.hard.Vote != s.id {
 			w.fatalf("server %d asks for votes in term %d without its own on disk", s.id, m.Term)
 		}
 	case *RequestVoteReply:
-		if m.Granted && !m.PreVote && m.Term == disk.Hard.Term && disk.Hard.Vote != p.To {
-			w.fatalf("server %d grants a vote to %d in term %d, on disk is %v", s.id, p.To, m.Term, disk.Hard)
+		if m.Granted && !m.PreVote && m.Term == disk.hard.Term && disk.hard.Vote != p.To {
+			w.fatalf("server %d grants a vote to %d in term %d, on disk is %v", s.id, p.To, m.Term, disk.hard)
 		}
 	case *AppendEntriesReply:
-		if last := max(disk.Prev.Index+Index(len(disk.Entries)), disk.Snapshot.Index); m.Success && m.Match > last {
+		if last := max(disk.last(), disk.snapshot.Index); m.Success && m.Match > last {
 			w.fatalf("server %d acknowledges %d, on disk is %d", s.id, m.Match, last)
 		}
 	}
-	if term > disk.Hard.Term {
-		w.fatalf("server %d speaks of term %d, on disk is %d: %T", s.id, term, disk.Hard.Term, p.Message)
+	if term > disk.hard.Term {
+		w.fatalf("server %d speaks of term %d, on disk is %d: %T", s.id, term, disk.hard.Term, p.Message)
 	}
 }
 

@@ -46,7 +46,8 @@ type record struct {
 	pause  time.Duration   // after it
 }
 
-// GaveUp tells an actor that one of its children failed too often and was stopped. Terminated follows.
+// GaveUp tells an actor, as a user message, that one of its children failed too often and is being stopped. The child's
+// *actor.Terminated, a system message, may come before or after.
 type GaveUp struct {
 	Child    *actor.PID
 	Reason   any // of the last failure

@@ -124,6 +124,17 @@ func TestBackoffGivesUp(t *testing.T) {
 	}
 }
 
+// TestBackoffForgetsWhomItGaveUp: a successor of the same name is judged by its own failures.
+func TestBackoffForgetsWhomItGaveUp(t *testing.T) {
+	b := &Backoff{Stage: NewSeeded(1), First: time.Second, Limit: 2}
+	child := actor.NewPID("", "child")
+	for i, want := range []int{1, 2, 3, 1, 2, 3} {
+		if failures, _ := b.note(child); failures != want {
+			t.Errorf("failure %d counts %d, want %d", i, failures, want)
+		}
+	}
+}
+
 // TestBackoffLimitIsPerWindow: failures that are far apart never add up.
 func TestBackoffLimitIsPerWindow(t *testing.T) {
 	p := newPatient(&Backoff{First: time.Millisecond, Limit: 3, Window: time.Minute}, 1)

@@ -84,6 +84,28 @@ func TestIdleWorkersEnd(t *testing.T) {
 	})
 }
 
+// TestTrimWhileAtWork: a worker that is out when the idle ones end comes back to its place.
+func TestTrimWhileAtWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r reuser
+		defer r.close()
+		runTurns(&r, 2)()
+		synctest.Wait()
+		time.Sleep(trimEvery + 1)
+		release := runTurns(&r, 1)
+		time.Sleep(trimEvery)
+		synctest.Wait()
+		if got := r.idle(); got != 0 {
+			t.Errorf("%d workers are parked, want the idle one gone", got)
+		}
+		release()
+		synctest.Wait()
+		if got := r.idle(); got != 1 {
+			t.Errorf("%d workers are parked, want the one that worked", got)
+		}
+	})
+}
+
 func TestCloseLeavesNoGoroutine(t *testing.T) {
 	ignore := goleak.IgnoreCurrent()
 	l := NewLive()

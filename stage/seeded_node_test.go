@@ -1,6 +1,8 @@
 package stage
 
 import (
+	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -49,6 +51,23 @@ func TestTimersGoByTheNodesClock(t *testing.T) {
 		s.Run(nil, 10)
 		if fired < time.Second || fired > time.Second+20*time.Nanosecond {
 			t.Errorf("rate %v: a timer of 1s fired after %v", rate, fired)
+		}
+	}
+}
+
+// TestNoTimerIsEarly where rounding hurts: long after the rate was set, at rates that have no exact form.
+func TestNoTimerIsEarly(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 100_000 {
+		n := &Node{at: time.Duration(random.Int64N(int64(time.Hour))), shown: time.Duration(random.Int64N(int64(time.Hour))), rate: math.Exp(4*random.Float64() - 2)}
+		now := n.at + time.Duration(random.Int64N(int64(10*365*24*time.Hour)))
+		due := n.local(now) + time.Duration(random.Int64N(int64(time.Hour)))
+		at := n.when(due, now)
+		if at < now || n.local(at) < due {
+			t.Fatalf("rate %v, at %v, now %v: due %v, but at %v the clock shows %v", n.rate, n.at, now, due, at, n.local(at))
+		}
+		if late := n.local(at) - due; late > time.Microsecond && late > time.Duration(2*n.rate) {
+			t.Fatalf("rate %v: %v late", n.rate, late)
 		}
 	}
 }
@@ -120,6 +139,13 @@ func TestHalt(t *testing.T) {
 	crashed.node.Dispatcher().Schedule(func() { t.Error("a turn of a crashed node ran") })
 	if !s.Run(nil, 100) {
 		t.Error("something never ends")
+	}
+	box := crashed.node.Mailbox(false)()
+	for range 10 {
+		box.PostUserMessage("x")
+	}
+	if n := box.UserMessageCount(); n != 0 {
+		t.Errorf("the crashed node still queues: %d", n)
 	}
 	if crashed.got != 0 || crashed.fired != 0 {
 		t.Errorf("the crashed node got %d messages and %d timers", crashed.got, crashed.fired)

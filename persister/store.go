@@ -38,9 +38,9 @@ type Storage interface {
 	Commit(ops []Op, done func(error))
 	// Forget makes g unknown to Commit and Blocks.
 	Forget(g raft.GroupID)
-	// SnapshotDir returns the folder for g's snapshots. It may not exist yet, is never shared with a
-	// destroyed group of the same id, and goes when g is destroyed. Empty when g is not loaded.
-	SnapshotDir(g raft.GroupID) string
+	// OnFailure has notify called once, on any goroutine, at the first failure (or now, if that has been): nothing
+	// is durable from then on that was not before, and dones may come late or never.
+	OnFailure(notify func(error))
 }
 
 // An Op is one atomic change of one group. Fields that are nil change nothing; they apply in their order.
@@ -50,7 +50,7 @@ type Op struct {
 	Hard    *raft.HardState
 	Reset   *raft.SnapshotMeta
 	Blocks  []*entry.Block
-	Compact *raft.SnapshotMeta // with Through
+	Compact *raft.SnapshotMeta // with Through; not together with Found, Reset or Blocks
 	Through raft.Index
 	Destroy bool
 	Err     error // set by Commit: the invariant that the op breaks

@@ -1,0 +1,104 @@
+package persister
+
+import (
+	"io"
+	"sync/atomic"
+
+	"github.com/cockroachdb/errors/oserror"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// A freezer is the file system under Pebble. At the first write, sync or other change that fails, it reports the
+// failure and then freezes: nothing reaches the disk any more, while every change claims success. What is on disk
+// is then what a power cut would have left. Pebble needs the lie: told the truth it exits the process, panics
+// with its locks held, or tries for ever to flush a memtable, and then cannot even be closed. Nobody
+// else believes it: the failure is known before the first false success is returned, and the
+// store acknowledges nothing after that. Until arm is called, errors pass unchanged.
+type freezer struct {
+	vfs.FS
+	armed  atomic.Bool
+	frozen atomic.Bool
+	report func(op, name string, err error)
+}
+
+// caught turns the error of a change into the store's failure. It returns what the caller shall see.
+func (f *freezer) caught(op, name string, err error) error {
+	if err == nil || !f.armed.Load() {
+		return err
+	}
+	f.report(op, name, err) // marks the store failed, before anything below can look like success
+	f.frozen.Store(true)
+	return nil
+}
+
+// change runs one change of the file system, unless frozen.
+func (f *freezer) change(op, name string, do func() error) error {
+	if f.frozen.Load() {
+		return nil
+	}
+	return f.caught(op, name, do())
+}
+
+// opened wraps a file that was opened for writing.
+func (f *freezer) opened(op, name string, open func() (vfs.File, error)) (vfs.File, error) {
+	if f.frozen.Load() {
+		return &frozenFile{freezer: f, name: name}, nil
+	}
+	file, err := open()
+	if err := f.caught(op, name, err); err != nil {
+		return nil, err
+	}
+	return &frozenFile{freezer: f, name: name, file: file}, nil // file is nil when that froze us
+}
+
+func (f *freezer) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	return f.opened("create", name, func() (vfs.File, error) { return f.FS.Create(name, category) })
+}
+
+func (f *freezer) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	return f.opened("open", name, func() (vfs.File, error) { return f.FS.OpenReadWrite(name, category, opts...) })
+}
+
+func (f *freezer) OpenDir(name string) (vfs.File, error) {
+	return f.opened("open folder", name, func() (vfs.File, error) { return f.FS.OpenDir(name) })
+}
+
+// ReuseForWrite makes a new file. A log that is written over an older one has the old one's records behind its end,
+// and then a torn write could not be told from a damaged one.
+func (f *freezer) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := f.Remove(oldname); err != nil {
+		return nil, err
+	}
+	return f.Create(newname, category)
+}
+
+func (f *freezer) Link(oldname, newname string) error {
+	return f.change("link", newname, func() error { return f.FS.Link(oldname, newname) })
+}
+
+func (f *freezer) Rename(oldname, newname string) error {
+	return f.change("rename", newname, func() error { return f.FS.Rename(oldname, newname) })
+}
+
+func (f *freezer) MkdirAll(dir string, perm vfsMode) error {
+	return f.change("make folder", dir, func() error { return f.FS.MkdirAll(dir, perm) })
+}
+
+func (f *freezer) Remove(name string) error {
+	if f.frozen.Load() {
+		return nil
+	}
+	err := f.FS.Remove(name)
+	if oserror.IsNotExist(err) {
+		return err // nothing changed, nothing failed
+	}
+	return f.caught("remove", name, err)
+}
+
+func (f *freezer) RemoveAll(name string) error {
+	return f.change("remove", name, func() error { return f.FS.RemoveAll(name) })
+}
+
+func (f *freezer) Lock(name string) (io.Closer, error) { return f.FS.Lock(name) }
+
+func (f *freezer) Unwrap() vfs.FS { return f.FS }

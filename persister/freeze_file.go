@@ -1,0 +1,119 @@
+package persister
+
+import (
+	"io"
+	"os"
+
+	"github.com/cockroachdb/errors/oserror"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// vfsMode is what vfs calls a file's permission bits.
+type vfsMode = os.FileMode
+
+// A frozenFile is a file of a freezer. One that was opened after the freeze has no file behind it.
+type frozenFile struct {
+	freezer *freezer
+	name    string
+	file    vfs.File
+}
+
+func (f *frozenFile) still() bool { return f.file == nil || f.freezer.frozen.Load() }
+
+func (f *frozenFile) Write(p []byte) (int, error) {
+	if f.still() {
+		return len(p), nil
+	}
+	n, err := f.file.Write(p)
+	if err = f.freezer.caught("write", f.name, err); err == nil {
+		n = len(p)
+	}
+	return n, err
+}
+
+func (f *frozenFile) WriteAt(p []byte, off int64) (int, error) {
+	if f.still() {
+		return len(p), nil
+	}
+	n, err := f.file.WriteAt(p, off)
+	if err = f.freezer.caught("write", f.name, err); err == nil {
+		n = len(p)
+	}
+	return n, err
+}
+
+func (f *frozenFile) Sync() error {
+	if f.still() {
+		return nil
+	}
+	return f.freezer.caught("sync", f.name, f.file.Sync())
+}
+
+func (f *frozenFile) SyncData() error {
+	if f.still() {
+		return nil
+	}
+	return f.freezer.caught("sync", f.name, f.file.SyncData())
+}
+
+func (f *frozenFile) SyncTo(length int64) (bool, error) {
+	if f.still() {
+		return false, nil
+	}
+	full, err := f.file.SyncTo(length)
+	return full, f.freezer.caught("sync", f.name, err)
+}
+
+// Preallocate is an optimization: where it fails, the write that it prepares tells.
+func (f *frozenFile) Preallocate(offset, length int64) error {
+	if !f.still() {
+		_ = f.file.Preallocate(offset, length)
+	}
+	return nil
+}
+
+func (f *frozenFile) Close() error {
+	switch {
+	case f.file == nil:
+		return nil
+	case f.freezer.frozen.Load():
+		_ = f.file.Close() // releases the descriptor; the failure that froze us is known
+		return nil
+	}
+	return f.freezer.caught("close", f.name, f.file.Close())
+}
+
+func (f *frozenFile) Read(p []byte) (int, error) {
+	if f.file == nil {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return f.file.Read(p)
+}
+
+func (f *frozenFile) ReadAt(p []byte, off int64) (int, error) {
+	if f.file == nil {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return f.file.ReadAt(p, off)
+}
+
+func (f *frozenFile) Stat() (vfs.FileInfo, error) {
+	if f.file == nil {
+		return nil, oserror.ErrNotExist
+	}
+	return f.file.Stat()
+}
+
+func (f *frozenFile) Prefetch(offset, length int64) error {
+	if f.file == nil {
+		return nil
+	}
+	return f.file.Prefetch(offset, length)
+}
+
+func (f *frozenFile) Fd() uintptr {
+	if f.file == nil {
+		return vfs.InvalidFd
+	}
+	return f.file.Fd()
+}

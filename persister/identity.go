@@ -1,0 +1,207 @@
+package persister
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"slices"
+
+	"github.com/cockroachdb/errors/oserror"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// The names in a store's folder.
+const (
+	identityName  = "IDENTITY"
+	identityTemp  = "IDENTITY.tmp"
+	lockName      = "LOCK"
+	databaseName  = "pebble"
+	snapshotsName = "snapshots"
+
+	identityFormat = 1
+)
+
+// Why Open refuses a folder. The error is an *OpenError that wraps one of these, or what the disk said.
+var (
+	ErrForeign  = errors.New("persister: the folder belongs to another node or cluster")
+	ErrNotStore = errors.New("persister: the folder holds something else")
+	ErrLocked   = errors.New("persister: the folder is in use")
+	ErrDamaged  = errors.New("persister: the store is damaged")
+)
+
+// An OpenError says, in one line, which file kept a store from opening and why.
+type OpenError struct {
+	Path   string
+	Reason string
+	Err    error
+}
+
+func (e *OpenError) Error() string { return fmt.Sprintf("persister: %s: %s", e.Path, e.Reason) }
+
+func (e *OpenError) Unwrap() error { return e.Err }
+
+func refuse(path string, err error, format string, args ...any) error {
+	return &OpenError{Path: path, Reason: fmt.Sprintf(format, args...), Err: err}
+}
+
+// failed is a refusal for what the disk said.
+func failed(path, doing string, err error) error { return refuse(path, err, "%s: %v", doing, err) }
+
+// An identity is the content of the IDENTITY file: one line of JSON, then the line's CRC32C in hexadecimal.
+type identity struct {
+	Format  int         `json:"format"`
+	Cluster string      `json:"cluster"`
+	Node    raft.NodeID `json:"node"`
+	// Ready is written when the database exists. Before that it may be half made and
+	// is made anew; after that it must be there.
+	Ready bool `json:"ready"`
+}
+
+func (id identity) encode() []byte {
+	line, err := json.Marshal(id)
+	if err != nil {
+		panic(err) // no field can fail
+	}
+	return fmt.Appendf(nil, "%s\n%08x\n", line, crc32.Checksum(line, castagnoli))
+}
+
+func decodeIdentity(b []byte) (id identity, ok bool) {
+	const tail = 1 + 8 + 1
+	if len(b) < tail {
+		return id, false
+	}
+	line := b[:len(b)-tail]
+	if string(b[len(line):]) != fmt.Sprintf("\n%08x\n", crc32.Checksum(line, castagnoli)) || json.Unmarshal(line, &id) != nil {
+		return id, false
+	}
+	return id, true
+}
+
+// A home is a store's folder, locked.
+type home struct {
+	fs   vfs.FS
+	dir  string
+	lock io.Closer
+	id   identity
+}
+
+func (h *home) path(name string) string { return h.fs.PathJoin(h.dir, name) }
+
+func (h *home) close() error { return h.lock.Close() }
+
+// enter locks dir, which it makes if need be, and checks that it is want's.
+func enter(fs vfs.FS, dir string, want identity) (_ *home, err error) {
+	h := &home{fs: fs, dir: dir, id: want}
+	switch info, err := fs.Stat(dir); {
+	case oserror.IsNotExist(err):
+		if err := makeDir(fs, dir); err != nil {
+			return nil, failed(dir, "cannot be made", err)
+		}
+	case err != nil:
+		return nil, failed(dir, "cannot be read", err)
+	case !info.IsDir():
+		return nil, refuse(dir, ErrNotStore, "is not a folder")
+	}
+	names, err := fs.List(dir)
+	if err != nil {
+		return nil, failed(dir, "cannot be read", err)
+	}
+	if !slices.Contains(names, identityName) {
+		for _, name := range names {
+			if name != lockName && name != identityTemp { // what a first start may leave when it is cut short
+				return nil, refuse(dir, ErrNotStore, "is neither empty nor a store: it has %q but no %s", name, identityName)
+			}
+		}
+	}
+	if h.lock, err = fs.Lock(h.path(lockName)); err != nil {
+		return nil, refuse(h.path(lockName), errors.Join(ErrLocked, err), "cannot be locked, another process may use it: %v", err)
+	}
+	if err = h.identify(want); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	return h, nil
+}
+
+// identify reads the identity, again under the lock, or founds it.
+func (h *home) identify(want identity) error {
+	path := h.path(identityName)
+	b, err := readFile(h.fs, path)
+	if oserror.IsNotExist(err) {
+		return h.identifyAs(want)
+	}
+	if err != nil {
+		return failed(path, "cannot be read", err)
+	}
+	id, ok := decodeIdentity(b)
+	switch {
+	case !ok:
+		return refuse(path, ErrDamaged, "is damaged: its checksum is wrong")
+	case id.Format != identityFormat:
+		return refuse(path, ErrForeign, "has format %d, known is %d", id.Format, identityFormat)
+	case id.Cluster != want.Cluster || id.Node != want.Node:
+		return refuse(path, ErrForeign, "belongs to node %d of cluster %q, not to node %d of cluster %q", id.Node, id.Cluster, want.Node, want.Cluster)
+	}
+	h.id = id
+	return nil
+}
+
+// identifyAs writes the identity so that a crash leaves the old one or the new one, whole.
+func (h *home) identifyAs(id identity) error {
+	temp, path := h.path(identityTemp), h.path(identityName)
+	if err := writeFile(h.fs, temp, id.encode()); err != nil {
+		return failed(temp, "cannot be written", err)
+	}
+	if err := h.fs.Rename(temp, path); err != nil {
+		return failed(path, "cannot be written", err)
+	}
+	if err := syncDir(h.fs, h.dir); err != nil {
+		return failed(h.dir, "cannot be synced", err)
+	}
+	h.id = id
+	return nil
+}
+
+func readFile(fs vfs.FS, path string) (_ []byte, err error) {
+	f, err := fs.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return io.ReadAll(f)
+}
+
+func writeFile(fs vfs.FS, path string, b []byte) error {
+	f, err := fs.Create(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+func syncDir(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// makeDir makes dir and syncs the folder above it, without which it might not survive a power cut.
+func makeDir(fs vfs.FS, dir string) error {
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	parent := fs.PathDir(dir)
+	if parent == "" || parent == dir {
+		return nil
+	}
+	return syncDir(fs, parent)
+}

@@ -1,0 +1,138 @@
+package persister
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+
+	"github.com/cockroachdb/errors/oserror"
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// options tunes Pebble for a log: appended in order, read at its end, dropped from the front by ranges.
+func (s *Store) options(fs vfs.FS) *pebble.Options {
+	o := &pebble.Options{
+		FS:                          fs,
+		Logger:                      pebbleLog{s},
+		FormatMajorVersion:          pebble.FormatNewest,
+		CacheSize:                   s.cfg.CacheBytes,
+		MaxOpenFiles:                s.cfg.MaxOpenFiles,
+		MemTableSize:                s.cfg.MemTableBytes,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       64,
+		LBaseMaxBytes:               256 << 20,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		EventListener: &pebble.EventListener{
+			BackgroundError: func(err error) { s.fail(fmt.Errorf("in the background: %w", err)) },
+			DataCorruption:  func(i pebble.DataCorruptionInfo) { s.fail(fmt.Errorf("damaged %s: %w", i.Path, i.Details)) },
+			DiskSlow:        func(i pebble.DiskSlowInfo) { s.log.Warn("disk is slow", "operation", i.String()) },
+			WriteStallBegin: func(i pebble.WriteStallBeginInfo) { s.log.Warn("writes wait for the disk", "reason", i.Reason) },
+			WriteStallEnd:   func() { s.log.Info("writes go on") },
+		},
+	}
+	for i := range o.Levels {
+		o.Levels[i].BlockSize = 16 << 10
+		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+		o.TargetFileSizes[i] = 32 << 20
+	}
+	// What lives long enough to sink to the last level is worth compressing.
+	o.Levels[len(o.Levels)-1].Compression = func() *sstable.CompressionProfile { return sstable.FastestCompression }
+	return o
+}
+
+// openDatabase opens dir, which must not exist yet or, when ready, must.
+func (s *Store) openDatabase(fs vfs.FS, dir string, ready bool) (db *pebble.DB, err error) {
+	o := s.options(fs)
+	o.ErrorIfExists, o.ErrorIfNotExists = !ready, ready
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+		if e := s.Failed(); err == nil && e != nil {
+			err = e
+		}
+		if err == nil {
+			return
+		}
+		if db != nil {
+			err = errors.Join(err, db.Close())
+		}
+		kind := err
+		if pebble.IsCorruptionError(err) {
+			kind = errors.Join(ErrDamaged, err)
+		}
+		db, err = nil, refuse(dir, kind, "cannot be opened: %s", oneLine(err))
+	}()
+	return pebble.Open(dir, o)
+}
+
+// inspect refuses a database with damage that Pebble would take for a torn end, or for an empty store.
+func inspect(fs vfs.FS, dir string) error {
+	desc, err := pebble.Peek(dir, fs)
+	switch {
+	case oserror.IsNotExist(err):
+		return refuse(dir, errors.Join(ErrDamaged, err), "is missing, but the store has been in use")
+	case err != nil:
+		return refuse(dir, errors.Join(ErrDamaged, err), "cannot be understood: %s", oneLine(err))
+	case !desc.Exists:
+		return refuse(dir, ErrDamaged, "has no manifest, but the store has been in use")
+	}
+	edits, err := scan(fs, desc.ManifestFilename, false, 0)
+	if err == nil && edits == 0 {
+		err = &errRotten{0, "nothing is in it"}
+	}
+	if err != nil {
+		return rotten(desc.ManifestFilename, err)
+	}
+	names, err := fs.List(dir)
+	if err != nil {
+		return failed(dir, "cannot be read", err)
+	}
+	logs := 0
+	for _, name := range names {
+		stem, isLog := strings.CutSuffix(name, ".log")
+		number, err := strconv.ParseUint(stem, 10, 64)
+		if !isLog || err != nil {
+			continue
+		}
+		logs++
+		if _, err := scan(fs, fs.PathJoin(dir, name), true, number); err != nil {
+			return rotten(fs.PathJoin(dir, name), err)
+		}
+	}
+	if logs == 0 {
+		return refuse(dir, ErrDamaged, "has no write-ahead log, but the store has been in use")
+	}
+	return nil
+}
+
+func rotten(path string, err error) error {
+	var r *errRotten
+	if errors.As(err, &r) {
+		return refuse(path, errors.Join(ErrDamaged, err), "%v", r)
+	}
+	return failed(path, "cannot be read", err)
+}
+
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// pebbleLog is Pebble's logger. Fatalf returns: the store has failed by then, and nothing is written any more.
+type pebbleLog struct{ s *Store }
+
+func (l pebbleLog) Infof(format string, args ...any) { l.print(slog.LevelDebug, format, args) }
+
+func (l pebbleLog) Errorf(format string, args ...any) { l.print(slog.LevelWarn, format, args) }
+
+func (l pebbleLog) Fatalf(format string, args ...any) { l.s.fail(fmt.Errorf(format, args...)) }
+
+func (l pebbleLog) print(level slog.Level, format string, args []any) {
+	if ctx := context.Background(); l.s.log.Enabled(ctx, level) {
+		l.s.log.Log(ctx, level, fmt.Sprintf(format, args...))
+	}
+}

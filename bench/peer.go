@@ -36,5 +36,5 @@ type cluster interface {
 
 // registry lists the peers in the order in which a default run takes them.
 func registry() []peer {
-	return []peer{hashicorpPeer{}, etcdPeer{}}
+	return []peer{troupePeer{}, hashicorpPeer{}, etcdPeer{}}
 }

@@ -70,8 +70,11 @@ func (n *Node) merge(m *AppendEntries) {
 	from := Index(0)
 	for _, r := range m.Runs {
 		if from == 0 {
-			if r.Last <= n.log.Prev.Index {
+			if r.Last < n.log.Prev.Index {
 				continue
+			}
+			if p := n.log.Prev; r.First <= p.Index && r.Term != p.Term {
+				n.broken("Leader Completeness", "entry %d is compacted with term %d, and the leader has it with term %d", p.Index, p.Term, r.Term)
 			}
 			at := n.log.firstMissing(r, max(r.First, n.log.Prev.Index+1))
 			if at > r.Last {

@@ -117,6 +117,11 @@ func TestCommittedEntriesAreNeverReplaced(t *testing.T) {
 	breaks(t, "Leader Completeness", func() {
 		s.Step(s.at, Received{2, &AppendEntries{Term: 5, Leader: 2, Prev: EntryID{2, 3}}})
 	})
+	compacted := State{Hard: HardState{Term: 5}, Snapshot: SnapshotMeta{Index: 4, Term: 3, Membership: voters(1, 2, 3)}, Prev: EntryID{4, 3}}
+	s = newSubject(t, compacted)
+	breaks(t, "Leader Completeness", func() {
+		s.Step(s.at, Received{2, &AppendEntries{Term: 5, Leader: 2, Prev: EntryID{1, 1}, Runs: []Run{{2, 6, 2}}}})
+	})
 	s = fresh() // the uncommitted one may go
 	s.get(2, &AppendEntries{Term: 5, Leader: 2, Prev: EntryID{2, 2}, Runs: []Run{{3, 3, 5}}})
 	if got := terms(s.Shape()); !slices.Equal(got, []Term{1, 2, 5}) {

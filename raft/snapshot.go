@@ -12,6 +12,9 @@ func (n *Node) onInstall(m *InstallSnapshot) {
 	}
 	n.obey(m.Term, m.Leader)
 	if s.Index > n.commit {
+		if t := n.commitID().Term; s.Term < t {
+			n.broken("Leader Completeness", "entry %d of term %d is committed, and the leader's snapshot ends at %d in term %d", n.commit, t, s.Index, s.Term)
+		}
 		if n.log.has(EntryID{Index: s.Index, Term: s.Term}) {
 			n.commit = s.Index // the log stays: it equals the snapshot up to here, and what follows is needed
 		} else {

@@ -48,6 +48,8 @@ type Host struct {
 	broken   atomic.Pointer[error]
 	failures failures
 
+	undead func() // ends the watch over dead letters
+
 	stopping atomic.Bool
 	stopped  chan struct{}
 	stopErr  error
@@ -95,11 +97,13 @@ func (h *Host) open() error {
 		}
 		h.transport = tcp
 	}
+	h.undead = stage.DropDeadLetters(h.system)
 	if err := h.spawnShared(); err != nil {
 		return errors.Join(err, store.Close())
 	}
 	if err := h.transport.Start(h.deliver); err != nil {
 		h.stopShared()
+		h.undead()
 		return errors.Join(err, store.Close())
 	}
 	return nil
@@ -149,6 +153,7 @@ func (h *Host) stop(ctx context.Context) error {
 	err = errors.Join(err, h.transport.Stop(ctx))
 	h.stopShared()
 	err = errors.Join(err, h.store.Close())
+	h.undead()
 	if h.ownStage {
 		h.stage.Close()
 	}

@@ -2,6 +2,7 @@ package snapshotter
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -25,16 +26,22 @@ type snapshotter struct {
 	ready   bool // orders have come
 	term    raft.Term
 	newest  raft.SnapshotMeta // complete under its name; what Send streams
+	oldest  raft.Index        // older files may go
 	applied raft.Index
 
-	taking    bool
+	taking    bool // from WantCapture to Taken
+	writing   bool // a worker is at it
 	takers    []Waiter
 	failures  int
 	notBefore time.Duration
 
+	stop atomic.Bool // ends what workers are at
+	down bool        // stopping: nothing is begun any more
+
 	sending   map[raft.NodeID]*stream
 	streams   uint64 // numbers streams, so that late workers and timers are known as such
 	receiving *partial
+	arrived   raft.SnapshotMeta // received, and not known to be installed
 }
 
 // written is a worker's word on a snapshot.
@@ -45,11 +52,15 @@ type written struct {
 }
 
 func (s *snapshotter) Receive(c actor.Context) {
+	if s.down {
+		s.afterwards(c)
+		return
+	}
 	switch m := c.Message().(type) {
 	case *actor.Started:
 		c.Send(c.Parent(), &OnDuty{})
 	case *Orders:
-		s.orders(m)
+		s.orders(c, m)
 	case *Applied:
 		s.applied = max(s.applied, m.Index)
 		s.consider(c)
@@ -63,6 +74,8 @@ func (s *snapshotter) Receive(c actor.Context) {
 		s.kept(m.Meta)
 	case *Send:
 		s.send(c, m)
+	case *Abort:
+		s.abort(c, m.Term)
 	case *opened:
 		s.opened(c, m)
 	case *silence:
@@ -71,29 +84,62 @@ func (s *snapshotter) Receive(c actor.Context) {
 		s.chunkReply(c, m)
 	case *Chunk:
 		s.chunk(c, m)
+	case *verified:
+		s.verified(c, m)
 	case *actor.Stopping, *actor.Restarting:
 		s.leave()
-	case actor.SystemMessage, actor.AutoReceiveMessage:
+	case actor.SystemMessage, actor.AutoReceiveMessage: // workers that ended, and the rest of the lifecycle
 	default:
 		s.Log.Warn("unexpected message", "type", fmt.Sprintf("%T", m))
 	}
 }
 
-func (s *snapshotter) orders(m *Orders) {
+// afterwards handles what still comes while the workers end.
+func (s *snapshotter) afterwards(c actor.Context) {
+	if d, ok := c.Message().(stage.Dropped); ok {
+		d.Dropped()
+	}
+}
+
+func (s *snapshotter) orders(c actor.Context, m *Orders) {
 	s.ready = true
-	s.term = max(s.term, m.Term)
+	s.learn(c, m.Term)
 	s.kept(m.Snapshot)
 }
 
-// kept makes a snapshot the oldest one that is needed. A file that is being sent stays readable until it is closed.
+// learn takes a newer term over: transfers of older ones have no leader any more.
+func (s *snapshotter) learn(c actor.Context, term raft.Term) {
+	if term > s.term {
+		s.term = term
+		s.abort(c, term-1)
+	}
+}
+
+// kept makes a snapshot the oldest one that is needed, but for those that are being sent.
 func (s *snapshotter) kept(meta raft.SnapshotMeta) {
 	if meta.Index > s.newest.Index {
 		s.newest = meta
 	}
-	if s.taking {
-		return // a worker is writing in the folder: the next Kept tidies
+	if meta.Index >= s.arrived.Index {
+		s.arrived = raft.SnapshotMeta{}
 	}
-	if err := tidy(s.FS, s.Dir, meta.Index); err != nil {
+	s.oldest = max(s.oldest, meta.Index)
+	if p := s.receiving; p != nil && !p.verifying && p.meta.Index <= s.oldest {
+		s.discard()
+	}
+	s.tidy()
+}
+
+// tidy removes files that nobody needs. While a worker writes, its file looks like a leftover: then the worker's end tidies.
+func (s *snapshotter) tidy() {
+	if !s.ready || s.writing || s.receiving != nil && s.receiving.verifying {
+		return
+	}
+	var used []raft.Index
+	for _, t := range s.sending {
+		used = append(used, t.meta.Index)
+	}
+	if err := tidy(s.FS, s.Dir, s.oldest, used...); err != nil {
 		s.Log.Warn("old snapshots remain", "dir", s.Dir, "err", err)
 	}
 }
@@ -119,22 +165,22 @@ func (s *snapshotter) begin(c actor.Context) {
 
 // captured has a worker write the state, so that chunks are served meanwhile.
 func (s *snapshotter) captured(c actor.Context, m *Captured) {
-	if !s.taking {
+	if !s.taking || s.writing {
 		return // asked for before a restart
 	}
 	if m.Err != nil || m.Meta.Index <= s.newest.Index {
 		s.written(c, &written{meta: m.Meta, err: m.Err})
 		return
 	}
-	root, self := c.ActorSystem().Root, c.Self()
-	s.Stage.Dispatcher().Schedule(func() {
-		size, err := write(s.FS, s.Dir, s.Group, m.Meta, m.Write)
-		root.Send(self, &written{meta: m.Meta, size: size, err: err})
-	})
+	s.writing = true
+	s.work(c, func() any {
+		size, err := write(s.FS, s.Dir, s.Group, m.Meta, m.Write, &s.stop)
+		return &written{meta: m.Meta, size: size, err: err}
+	}, func(err error) any { return &written{meta: m.Meta, err: err} })
 }
 
 func (s *snapshotter) written(c actor.Context, m *written) {
-	s.taking = false
+	s.taking, s.writing = false, false
 	takers := s.takers
 	s.takers = nil
 	if m.err != nil {
@@ -149,29 +195,34 @@ func (s *snapshotter) written(c actor.Context, m *written) {
 		}
 	}
 	for _, w := range takers {
-		w.Resolve(s.newest.Index, nil, m.err)
+		if m.err != nil {
+			w.Resolve(0, nil, m.err)
+		} else {
+			w.Resolve(s.newest.Index, nil, nil)
+		}
 	}
+	s.tidy()
 	s.consider(c)
 }
 
+// leave answers who waits and ends what runs. Workers end by themselves, and close what is theirs.
 func (s *snapshotter) leave() {
+	s.down = true
+	s.stop.Store(true)
 	for _, w := range s.takers {
-		w.Resolve(0, nil, errStopped)
+		w.Resolve(0, nil, ErrStopped)
 	}
 	s.takers = nil
 	for _, t := range s.sending {
 		t.close()
 	}
 	s.sending = map[raft.NodeID]*stream{}
-	if s.receiving != nil {
-		s.receiving.close()
-		s.receiving = nil
-	}
+	s.putAside()
 }
 
-// post sends to a peer over the bulk lane, as lossy as any network.
-func (s *snapshotter) post(c actor.Context, to raft.NodeID, message any) {
+// post sends to a peer, as lossy as any network.
+func (s *snapshotter) post(c actor.Context, to raft.NodeID, lane remote.Lane, message any) {
 	if pid := s.Sender(to); pid != nil {
-		c.Send(pid, &remote.Post{Lane: remote.Bulk, Envelope: remote.Envelope{Group: s.Group, Message: message}})
+		c.Send(pid, &remote.Post{Lane: lane, Envelope: remote.Envelope{Group: s.Group, Message: message}})
 	}
 }

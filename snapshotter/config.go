@@ -3,6 +3,7 @@ package snapshotter
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -25,11 +26,32 @@ type Config struct {
 	ChunkBytes int                          // payload of one message; default 1 MiB
 	RetryAfter time.Duration                // an unanswered chunk is sent again; default 500ms
 	Retries    int                          // unanswered this often in a row, the transfer is given up; default 20
+	StallAfter time.Duration                // without progress for this long, it is given up too; default 10m
 	Sender     func(raft.NodeID) *actor.PID // takes *remote.Post; nil: no way there now
 	Log        *slog.Logger
 }
 
-var errStopped = errors.New("snapshotter stopped")
+// Why a Take or a Send ended without success, when neither the disk nor user code is to blame.
+var (
+	ErrStopped    = errors.New("snapshotter stopped")
+	ErrNoSnapshot = errors.New("there is no snapshot to send yet")
+	ErrAborted    = errors.New("snapshot transfer was aborted: this node does not lead in its term any more")
+)
+
+// Validate reports every fault at once, or nil. Zero means the default.
+func (c Config) Validate() (err error) {
+	fault := func(bad bool, format string, args ...any) {
+		if bad {
+			err = errors.Join(err, fmt.Errorf("snapshotter: "+format, args...))
+		}
+	}
+	fault(c.Stage == nil || c.Sender == nil, "Stage and Sender are needed")
+	fault(c.Dir == "", "Dir is not set")
+	fault(c.ChunkBytes < 0, "ChunkBytes %d is negative", c.ChunkBytes)
+	fault(c.RetryAfter < 0 || c.StallAfter < 0, "RetryAfter %v or StallAfter %v is negative", c.RetryAfter, c.StallAfter)
+	fault(c.Retries < 0, "Retries %d is negative", c.Retries)
+	return err
+}
 
 func (c Config) withDefaults() Config {
 	if c.FS == nil {
@@ -38,6 +60,7 @@ func (c Config) withDefaults() Config {
 	c.ChunkBytes = cmp.Or(c.ChunkBytes, 1<<20)
 	c.RetryAfter = cmp.Or(c.RetryAfter, 500*time.Millisecond)
 	c.Retries = cmp.Or(c.Retries, 20)
+	c.StallAfter = cmp.Or(c.StallAfter, 10*time.Minute)
 	c.Log = cmp.Or(c.Log, slog.Default())
 	return c
 }

@@ -2,11 +2,15 @@ package snapshotter
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"os"
+	"slices"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -28,6 +32,8 @@ const (
 	pieceBytes = 64 << 10
 	maxPiece   = 1 << 20
 	maxHeader  = 1 << 20
+
+	bufferBytes = 256 << 10
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -66,7 +72,7 @@ type writer struct {
 }
 
 func newWriter(f io.Writer, group raft.GroupID, meta raft.SnapshotMeta) (*writer, error) {
-	w := &writer{out: bufio.NewWriterSize(f, 1<<20), buf: make([]byte, 0, pieceBytes)}
+	w := &writer{out: bufio.NewWriterSize(f, bufferBytes), buf: make([]byte, 0, pieceBytes)}
 	h := binary.BigEndian.AppendUint64(nil, uint64(group))
 	h = binary.BigEndian.AppendUint64(h, uint64(meta.Index))
 	h = binary.BigEndian.AppendUint64(h, uint64(meta.Term))
@@ -147,11 +153,47 @@ func openFile(fs vfs.FS, path string) (*reader, error) {
 	if err != nil {
 		return nil, &FileError{Path: path, Err: err}
 	}
-	r := &reader{path: path, file: f, in: bufio.NewReaderSize(f, 1<<20)}
+	r := &reader{path: path, file: f, in: bufio.NewReaderSize(f, bufferBytes)}
 	if err := r.header(); err != nil {
 		return nil, errors.Join(&FileError{Path: path, Err: err}, f.Close())
 	}
 	return r, nil
+}
+
+// scan verifies a whole file in one pass and returns its contents' name, size and CRC-32C. stop, when not nil, ends it early.
+func scan(f io.Reader, path string, stop *atomic.Bool) (r *reader, size int64, sum uint32, err error) {
+	c := &counter{in: f, stop: stop}
+	r = &reader{path: path, in: bufio.NewReaderSize(c, bufferBytes)}
+	if err := r.header(); err != nil {
+		return nil, 0, 0, &FileError{Path: path, Err: errors.Join(err, c.err)}
+	}
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return nil, 0, 0, errors.Join(err, c.err)
+	}
+	return r, c.size, c.sum, nil
+}
+
+// A counter sums what is read through it.
+type counter struct {
+	in   io.Reader
+	stop *atomic.Bool
+	size int64
+	sum  uint32
+	err  error // what reading failed with, which the file's reader takes for a file that ends early
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	if c.stop != nil && c.stop.Load() {
+		c.err = ErrStopped
+		return 0, c.err
+	}
+	n, err := c.in.Read(p)
+	c.size += int64(n)
+	c.sum = crc32.Update(c.sum, castagnoli, p[:n])
+	if err != nil && err != io.EOF {
+		c.err = err
+	}
+	return n, err
 }
 
 func (r *reader) header() error {
@@ -245,6 +287,17 @@ func (r *reader) trailer() error {
 	return nil
 }
 
+// holds checks that the file says of itself what meta says of it.
+func (r *reader) holds(meta raft.SnapshotMeta) error {
+	if r.meta.Index != meta.Index || r.meta.Term != meta.Term {
+		return fmt.Errorf("it holds index %d of term %d, not index %d of term %d", r.meta.Index, r.meta.Term, meta.Index, meta.Term)
+	}
+	if !r.meta.Membership.Equal(meta.Membership) {
+		return errors.New("it holds another membership")
+	}
+	return nil
+}
+
 // Close implements io.Closer.
 func (r *reader) Close() error { return r.file.Close() }
 
@@ -255,22 +308,42 @@ func Open(fs vfs.FS, dir string, meta raft.SnapshotMeta) (io.ReadCloser, error) 
 	if err != nil {
 		return nil, err
 	}
-	if r.meta.Index != meta.Index || r.meta.Term != meta.Term {
-		err := &FileError{Path: path, Err: fmt.Errorf("it holds index %d of term %d", r.meta.Index, r.meta.Term)}
-		return nil, errors.Join(err, r.Close())
+	if err := r.holds(meta); err != nil {
+		return nil, errors.Join(&FileError{Path: path, Err: err}, r.Close())
 	}
 	return r, nil
 }
 
 // Verify reads a whole file and returns what it is a snapshot of. Errors are *FileError.
 func Verify(fs vfs.FS, path string) (raft.GroupID, raft.SnapshotMeta, error) {
-	r, err := openFile(fs, path)
+	f, err := fs.Open(path)
 	if err != nil {
-		return 0, raft.SnapshotMeta{}, err
+		return 0, raft.SnapshotMeta{}, &FileError{Path: path, Err: err}
 	}
-	defer r.Close()
-	if _, err := io.Copy(io.Discard, r); err != nil {
+	r, _, _, err := scan(f, path, nil)
+	if err = errors.Join(err, f.Close()); err != nil {
 		return 0, raft.SnapshotMeta{}, err
 	}
 	return r.group, r.meta, nil
+}
+
+// List returns what the finished snapshots in dir are of, by their names, ascending. A folder that does not exist has none.
+func List(fs vfs.FS, dir string) ([]raft.EntryID, error) {
+	names, err := fs.List(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &FileError{Path: dir, Err: err}
+	}
+	var ids []raft.EntryID
+	for _, name := range names {
+		if id, ok := parseName(name); ok {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b raft.EntryID) int {
+		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.Term, b.Term))
+	})
+	return ids, nil
 }

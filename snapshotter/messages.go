@@ -28,19 +28,21 @@ type Applied struct{ Index raft.Index }
 type Take struct{ Waiter Waiter }
 
 // Dropped implements stage.Dropped.
-func (t *Take) Dropped() { t.Waiter.Resolve(0, nil, errStopped) }
+func (t *Take) Dropped() { t.Waiter.Resolve(0, nil, ErrStopped) }
 
 // WantCapture asks the parent for the state machine's state. Answered by Captured.
 type WantCapture struct{}
 
-// Captured carries the state to be written.
+// Captured carries the state to be written. Write is called at most once, off the group's turn; its io.Writer fails once
+// the snapshotter stops, which waits for Write to return.
 type Captured struct {
 	Meta  raft.SnapshotMeta
 	Write func(w io.Writer) error
 	Err   error
 }
 
-// Taken says that a snapshot is durable under its name, or why there is none.
+// Taken says that a snapshot is durable under its name, or why there is none. A capture that is no newer than the newest
+// snapshot makes neither file nor Taken.
 type Taken struct {
 	Meta raft.SnapshotMeta
 	Size int64
@@ -57,6 +59,9 @@ type Send struct {
 	Leader raft.NodeID
 }
 
+// Abort ends the transfers of Term and of earlier ones: this node leads no more. Each is answered by Sent.
+type Abort struct{ Term raft.Term }
+
 // Sent ends a Send: the peer has all of the snapshot at Index on its disk, or why not.
 type Sent struct {
 	Peer  raft.NodeID
@@ -64,7 +69,7 @@ type Sent struct {
 	Err   error
 }
 
-// Chunk is a piece of a snapshot from a leader whose term the parent has checked.
+// Chunk is a piece of a snapshot from a leader. It is answered over the network.
 type Chunk struct {
 	From    raft.NodeID
 	Message *remote.SnapshotChunk
@@ -76,7 +81,8 @@ type ChunkReply struct {
 	Message *remote.SnapshotChunkReply
 }
 
-// Received says that a leader's snapshot is complete, verified and durable under its name.
+// Received says that a leader's snapshot is complete, verified and durable under its name, or that one as new was there
+// before. It may come more than once: the parent installs what is news to it, and tells the leader in any case.
 type Received struct {
 	From   raft.NodeID
 	Term   raft.Term

@@ -3,8 +3,9 @@ package snapshotter
 import (
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
+	"maps"
+	"slices"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -17,16 +18,18 @@ import (
 // A stream is one transfer to one peer: a chunk, its answer, the next chunk. The answer says where the receiver wants to go on, so a
 // transfer resumes wherever it was cut.
 type stream struct {
-	run    uint64
-	to     Send
-	meta   raft.SnapshotMeta
-	file   vfs.File // nil while the worker sums it
-	size   int64
-	sum    uint32
-	offset int64
-	tries  int
-	asked  uint64 // version of the chunk that an answer is awaited for
-	timer  stage.Timer
+	run     uint64
+	to      Send
+	meta    raft.SnapshotMeta
+	file    vfs.File // nil while the worker sums it
+	size    int64
+	sum     uint32
+	offset  int64
+	reached int64 // the furthest wanted offset
+	tries   int
+	asked   uint64        // version of the chunk that an answer is awaited for
+	since   time.Duration // of the last progress, on the stage's clock
+	timer   stage.Timer
 }
 
 // opened is a worker's word on the file to be sent.
@@ -59,26 +62,41 @@ func (t *stream) close() {
 // send begins a transfer of the newest snapshot. One that already runs for the same term goes on.
 func (s *snapshotter) send(c actor.Context, m *Send) {
 	if old := s.sending[m.Peer]; old != nil {
-		if old.to.Term == m.Term {
+		if old.to.Term >= m.Term {
 			return
 		}
-		old.close()
+		s.finish(c, old, ErrAborted)
 	}
-	s.term = max(s.term, m.Term)
-	if s.newest.Index == 0 {
-		c.Send(c.Parent(), &Sent{Peer: m.Peer, Err: errors.New("there is no snapshot to send yet")})
-		s.begin(c)
+	s.learn(c, m.Term)
+	if s.newest.Index == 0 || m.Term < s.term {
+		err := ErrNoSnapshot
+		if m.Term < s.term {
+			err = ErrAborted
+		}
+		c.Send(c.Parent(), &Sent{Peer: m.Peer, Err: err})
+		if s.ready && m.Term == s.term {
+			s.begin(c)
+		}
 		return
 	}
 	s.streams++
-	t := &stream{run: s.streams, to: *m, meta: s.newest}
+	t := &stream{run: s.streams, to: *m, meta: s.newest, since: s.Stage.Clock().Now()}
 	s.sending[m.Peer] = t
-	root, self, path := c.ActorSystem().Root, c.Self(), s.FS.PathJoin(s.Dir, fileName(t.meta.Index, t.meta.Term))
-	s.Stage.Dispatcher().Schedule(func() {
-		o := &opened{peer: m.Peer, run: t.run}
-		o.file, o.size, o.sum, o.err = sum(s.FS, path)
-		root.Send(self, o)
-	})
+	path, meta, run := s.FS.PathJoin(s.Dir, fileName(t.meta.Index, t.meta.Term)), t.meta, t.run
+	s.work(c, func() any {
+		o := &opened{peer: m.Peer, run: run}
+		o.file, o.size, o.sum, o.err = s.sum(path, meta)
+		return o
+	}, func(err error) any { return &opened{peer: m.Peer, run: run, err: err} })
+}
+
+// abort ends the transfers of term and of earlier ones.
+func (s *snapshotter) abort(c actor.Context, term raft.Term) {
+	for _, peer := range slices.Sorted(maps.Keys(s.sending)) {
+		if t := s.sending[peer]; t.to.Term <= term {
+			s.finish(c, t, ErrAborted)
+		}
+	}
 }
 
 // Dropped implements stage.Dropped.
@@ -88,18 +106,20 @@ func (o *opened) Dropped() {
 	}
 }
 
-// sum opens a file and reads it once for its size and checksum.
-func sum(fs vfs.FS, path string) (vfs.File, int64, uint32, error) {
-	f, err := fs.Open(path)
+// sum opens a file and reads it once, for its size and checksum, and so that a rotten one is not sent at all.
+func (s *snapshotter) sum(path string, meta raft.SnapshotMeta) (vfs.File, int64, uint32, error) {
+	f, err := s.FS.Open(path)
 	if err != nil {
 		return nil, 0, 0, &FileError{Path: path, Err: err}
 	}
-	h := crc32.New(castagnoli)
-	size, err := io.Copy(h, f)
-	if err != nil {
-		return nil, 0, 0, errors.Join(&FileError{Path: path, Err: err}, f.Close())
+	r, size, sum, err := scan(f, path, &s.stop)
+	if err == nil {
+		err = r.holds(meta)
 	}
-	return f, size, h.Sum32(), nil
+	if err != nil {
+		return nil, 0, 0, errors.Join(err, f.Close())
+	}
+	return f, size, sum, nil
 }
 
 func (s *snapshotter) opened(c actor.Context, m *opened) {
@@ -118,12 +138,13 @@ func (s *snapshotter) opened(c actor.Context, m *opened) {
 
 // sendChunk sends the piece at the wanted offset and waits for its answer.
 func (s *snapshotter) sendChunk(c actor.Context, t *stream) {
+	// Empty when the receiver has it all and verifies: then this asks whether it is done.
 	data := make([]byte, min(int64(s.ChunkBytes), t.size-t.offset))
-	if _, err := t.file.ReadAt(data, t.offset); err != nil && !errors.Is(err, io.EOF) {
+	if n, err := t.file.ReadAt(data, t.offset); n < len(data) {
 		s.finish(c, t, fmt.Errorf("reading the snapshot to send: %w", err))
 		return
 	}
-	s.post(c, t.to.Peer, &remote.SnapshotChunk{
+	s.post(c, t.to.Peer, remote.Bulk, &remote.SnapshotChunk{
 		Term: t.to.Term, Leader: t.to.Leader, Meta: t.meta, Size: t.size, Sum: t.sum,
 		Offset: t.offset, Data: data, Last: t.offset+int64(len(data)) == t.size,
 	})
@@ -144,6 +165,10 @@ func (s *snapshotter) silent(c actor.Context, m *silence) {
 		return
 	}
 	t.tries++
+	if idle := s.Stage.Clock().Now() - t.since; idle >= s.StallAfter {
+		s.finish(c, t, fmt.Errorf("node %d has made no progress for %v", m.peer, idle))
+		return
+	}
 	if t.tries > s.Retries {
 		s.finish(c, t, fmt.Errorf("node %d did not answer %d chunks in a row", m.peer, t.tries))
 		return
@@ -166,12 +191,26 @@ func (s *snapshotter) chunkReply(c actor.Context, m *ChunkReply) {
 		s.finish(c, t, fmt.Errorf("node %d refuses the snapshot: %s", m.From, r.Refused))
 	case r.Done:
 		s.finish(c, t, nil)
-	case r.Offset < 0 || r.Offset >= t.size:
+	case r.Offset < 0 || r.Offset > t.size:
 		s.finish(c, t, fmt.Errorf("node %d wants offset %d of %d", m.From, r.Offset, t.size))
-	case r.Offset == t.offset:
+	default:
+		s.goOn(c, t, r.Offset)
+	}
+}
+
+// goOn continues at the offset that the receiver wants.
+func (s *snapshotter) goOn(c actor.Context, t *stream, wanted int64) {
+	if wanted > t.reached {
+		t.reached, t.since = wanted, s.Stage.Clock().Now()
+	}
+	switch {
+	case wanted == t.size:
+		// It verifies, which may take long: the timer asks whether it is done.
+		t.offset, t.tries = wanted, 0
+	case wanted == t.offset:
 		// An old answer come twice, or the chunk was not what the receiver wanted: the timer sends it again. Answering would double the stream.
 	default:
-		t.offset, t.tries = r.Offset, 0
+		t.offset, t.tries = wanted, 0
 		s.sendChunk(c, t)
 	}
 }
@@ -179,6 +218,9 @@ func (s *snapshotter) chunkReply(c actor.Context, m *ChunkReply) {
 func (s *snapshotter) finish(c actor.Context, t *stream, err error) {
 	t.close()
 	delete(s.sending, t.to.Peer)
+	if t.meta.Index < s.oldest {
+		s.tidy()
+	}
 	if err != nil {
 		s.Log.Warn("snapshot not sent", "peer", t.to.Peer, "index", t.meta.Index, "err", err)
 	}

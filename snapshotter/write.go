@@ -6,15 +6,18 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/troupe-raft/troupe/raft"
 )
 
-// write makes a snapshot file: aside, synced, renamed, folder synced. After an error nothing is left under any name.
-func write(fs vfs.FS, dir string, group raft.GroupID, meta raft.SnapshotMeta, payload func(io.Writer) error) (size int64, err error) {
+// write makes a snapshot file: aside, synced, renamed, folder synced. After an error nothing is left under any name. stop makes the
+// payload's writes fail.
+func write(fs vfs.FS, dir string, group raft.GroupID, meta raft.SnapshotMeta, payload func(io.Writer) error, stop *atomic.Bool) (size int64, err error) {
 	if err := makeDir(fs, dir); err != nil {
 		return 0, err
 	}
@@ -26,7 +29,7 @@ func write(fs vfs.FS, dir string, group raft.GroupID, meta raft.SnapshotMeta, pa
 	}
 	w, err := newWriter(f, group, meta)
 	if err == nil {
-		err = callUser(payload, w)
+		err = callUser(payload, stopper{w, stop})
 	}
 	if err == nil {
 		err = w.finish()
@@ -49,6 +52,19 @@ func write(fs vfs.FS, dir string, group raft.GroupID, meta raft.SnapshotMeta, pa
 	return size, nil
 }
 
+// A stopper is what the user writes to.
+type stopper struct {
+	w    io.Writer
+	stop *atomic.Bool
+}
+
+func (s stopper) Write(p []byte) (int, error) {
+	if s.stop.Load() {
+		return 0, ErrStopped
+	}
+	return s.w.Write(p)
+}
+
 // callUser runs the user's writing; its panic fails this snapshot and nothing else.
 func callUser(payload func(io.Writer) error, w io.Writer) (err error) {
 	defer func() {
@@ -59,12 +75,15 @@ func callUser(payload func(io.Writer) error, w io.Writer) (err error) {
 	return payload(w)
 }
 
-// publish gives a complete, synced file its name, durably.
+// publish gives a complete, synced file its name, durably. After an error there is no file of that name, as far as anybody can tell.
 func publish(fs vfs.FS, dir, from, to string) error {
 	if err := fs.Rename(from, to); err != nil {
 		return err
 	}
-	return syncDir(fs, dir)
+	if err := syncDir(fs, dir); err != nil {
+		return errors.Join(err, removeIfThere(fs, to))
+	}
+	return nil
 }
 
 func syncDir(fs vfs.FS, dir string) error {
@@ -97,8 +116,9 @@ func removeIfThere(fs vfs.FS, path string) error {
 	return nil
 }
 
-// tidy removes what unfinished writes left, and every snapshot older than keep. Missing folders and files are no fault.
-func tidy(fs vfs.FS, dir string, keep raft.Index) error {
+// tidy removes what unfinished writes left, every snapshot older than keep except those in use, and the parts of transfers that keep
+// has overtaken. Missing folders and files are no fault.
+func tidy(fs vfs.FS, dir string, keep raft.Index, used ...raft.Index) error {
 	names, err := fs.List(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -108,10 +128,16 @@ func tidy(fs vfs.FS, dir string, keep raft.Index) error {
 	}
 	var all error
 	for _, name := range names {
-		id, ok := parseName(name)
-		if strings.HasSuffix(name, ".tmp") || ok && id.Index < keep {
-			all = errors.Join(all, removeIfThere(fs, fs.PathJoin(dir, name)))
+		whole, finished := parseName(name)
+		arriving, unfinished := parsePart(name)
+		switch {
+		case strings.HasSuffix(name, ".tmp"):
+		case finished && whole.Index < keep && !slices.Contains(used, whole.Index):
+		case unfinished && arriving.Index <= keep:
+		default:
+			continue
 		}
+		all = errors.Join(all, removeIfThere(fs, fs.PathJoin(dir, name)))
 	}
 	return all
 }

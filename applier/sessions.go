@@ -231,6 +231,7 @@ func (s *sessions) apply(e *entry.Entry, execute func() []byte) (raft.Index, []b
 
 // encoded is the table's shape in a snapshot, sessions ascending by id.
 type encoded struct {
+	//lint:ignore U1000 msgpack reads its tag
 	_msgpack struct{} `msgpack:",as_array"`
 	Version  int
 	Clock    int64
@@ -239,6 +240,7 @@ type encoded struct {
 }
 
 type encodedSession struct {
+	//lint:ignore U1000 msgpack reads its tag
 	_msgpack struct{} `msgpack:",as_array"`
 	ID       uint64
 	TTL      int64

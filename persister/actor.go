@@ -3,6 +3,7 @@ package persister
 import (
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -56,6 +57,8 @@ type persister struct {
 	full     []*flight // closed, waiting for their turn
 	inFlight int
 	spare    []*flight
+
+	gone atomic.Bool // stopping: the storage need not report any more
 }
 
 // broke says that the storage has failed. Storage → persister.
@@ -89,13 +92,20 @@ func (p *persister) Receive(ctx actor.Context) {
 		p.broke(m.err)
 	case *actor.Started:
 		p.root, p.self = ctx.ActorSystem().Root, ctx.Self()
-		root, self := p.root, p.self
-		p.storage.OnFailure(func(err error) { root.Send(self, &broke{err}) })
+		p.storage.OnFailure(func(err error) { p.report(&broke{err}) })
 	case *actor.Stopping:
 		p.settle()
+		p.gone.Store(true)
 	case actor.SystemMessage, actor.AutoReceiveMessage:
 	default:
 		p.log.Warn("unexpected message", "type", fmt.Sprintf("%T", m))
+	}
+}
+
+// report is how the storage's goroutines talk to the persister.
+func (p *persister) report(message any) {
+	if !p.gone.Load() {
+		p.root.Send(p.self, message)
 	}
 }
 
@@ -180,9 +190,8 @@ func (p *persister) load(m *Load) {
 		p.settle()
 	}
 	p.groups[m.Group] = m
-	root, self := p.root, p.self
 	p.storage.Load(m.Group, func(state raft.State, fresh bool, err error) {
-		root.Send(self, &read{Loaded: Loaded{Group: m.Group, State: state, Fresh: fresh, Err: err}, load: m})
+		p.report(&read{Loaded: Loaded{Group: m.Group, State: state, Fresh: fresh, Err: err}, load: m})
 	})
 }
 

@@ -108,7 +108,7 @@ func (f *flight) land(err error) {
 			f.answer(p, w, nil)
 		}
 	}
-	p.root.Send(p.self, f)
+	p.report(f)
 }
 
 // answer lets go what w waited for. ack is where its acknowledgement goes, if it wants one.

@@ -2,6 +2,7 @@ package persister
 
 import (
 	"io"
+	"io/fs"
 	"sync/atomic"
 
 	"github.com/cockroachdb/errors/oserror"
@@ -80,7 +81,7 @@ func (f *freezer) Rename(oldname, newname string) error {
 	return f.change("rename", newname, func() error { return f.FS.Rename(oldname, newname) })
 }
 
-func (f *freezer) MkdirAll(dir string, perm vfsMode) error {
+func (f *freezer) MkdirAll(dir string, perm fs.FileMode) error {
 	return f.change("make folder", dir, func() error { return f.FS.MkdirAll(dir, perm) })
 }
 

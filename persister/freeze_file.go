@@ -2,14 +2,11 @@ package persister
 
 import (
 	"io"
-	"os"
+	"io/fs"
+	"time"
 
-	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
-
-// vfsMode is what vfs calls a file's permission bits.
-type vfsMode = os.FileMode
 
 // A frozenFile is a file of a freezer. One that was opened after the freeze has no file behind it.
 type frozenFile struct {
@@ -99,10 +96,22 @@ func (f *frozenFile) ReadAt(p []byte, off int64) (int, error) {
 
 func (f *frozenFile) Stat() (vfs.FileInfo, error) {
 	if f.file == nil {
-		return nil, oserror.ErrNotExist
+		return ghost{name: f.name}, nil
 	}
 	return f.file.Stat()
 }
+
+// A ghost describes a file that was never made. Pebble asks for the size of a new log, and does
+// not survive an error there.
+type ghost struct{ name string }
+
+func (g ghost) Name() string           { return g.name }
+func (g ghost) Size() int64            { return 0 }
+func (g ghost) Mode() fs.FileMode      { return 0o644 }
+func (g ghost) ModTime() time.Time     { return time.Time{} }
+func (g ghost) IsDir() bool            { return false }
+func (g ghost) Sys() any               { return nil }
+func (g ghost) DeviceID() vfs.DeviceID { return vfs.DeviceID{} }
 
 func (f *frozenFile) Prefetch(offset, length int64) error {
 	if f.file == nil {

@@ -17,7 +17,10 @@ import (
 	"github.com/troupe-raft/troupe/stage"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain looks for goroutines left behind, but for the timer that protoactor starts with the first dead letter.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/asynkron/protoactor-go/actor.NewDeadLetter.NewThrottle.func4.1"))
+}
 
 // patience bounds every wait, so that a test hangs for no longer.
 const patience = 20 * time.Second
@@ -104,14 +107,15 @@ func (r *rig) nothing() {
 // stop ends the actors, then the store, whose error it returns.
 func (r *rig) stop() error {
 	r.t.Helper()
-	for _, pid := range []*actor.PID{r.pid, r.me} {
-		if err := r.system.Root.PoisonFuture(pid).Wait(); err != nil {
-			r.t.Errorf("stop: %v", err)
-		}
+	if err := r.system.Root.PoisonFuture(r.pid).Wait(); err != nil {
+		r.t.Errorf("stop: %v", err)
 	}
 	var err error
 	if r.store != nil {
 		err = r.store.Close()
+	}
+	if err := r.system.Root.PoisonFuture(r.me).Wait(); err != nil {
+		r.t.Errorf("stop: %v", err)
 	}
 	r.stage.Close()
 	r.system.Shutdown()

@@ -1,0 +1,291 @@
+package persister
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/troupe-raft/troupe/entry"
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// A paper is a Storage on which nothing becomes durable, and no load ends, before the test says so.
+type paper struct {
+	mu      sync.Mutex
+	commits []paperCommit
+	loads   []func(raft.State, bool, error)
+	notify  func(error)
+	called  chan string // what was called, in order
+	reject  raft.GroupID
+}
+
+type paperCommit struct {
+	ops  []Op
+	done func(error)
+}
+
+func newPaper() *paper { return &paper{called: make(chan string, 1000), reject: 1 << 50} }
+
+func (p *paper) Load(g raft.GroupID, done func(raft.State, bool, error)) {
+	p.mu.Lock()
+	p.loads = append(p.loads, done)
+	p.mu.Unlock()
+	p.called <- fmt.Sprint("load ", g)
+}
+
+func (p *paper) Commit(ops []Op, done func(error)) {
+	for i := range ops {
+		if ops[i].Group == p.reject {
+			ops[i].Err = errors.New("rejected")
+		}
+	}
+	p.mu.Lock()
+	p.commits = append(p.commits, paperCommit{ops, done})
+	p.mu.Unlock()
+	p.called <- fmt.Sprint("commit ", len(ops))
+}
+
+func (p *paper) Forget(g raft.GroupID) { p.called <- fmt.Sprint("forget ", g) }
+
+func (p *paper) OnFailure(notify func(error)) { p.notify = notify }
+
+func (p *paper) Blocks(raft.GroupID, raft.Index, raft.Index, int) ([]*entry.Block, error) {
+	return nil, ErrMissing
+}
+
+// land makes the oldest commit durable, or fail.
+func (p *paper) land(err error) {
+	p.mu.Lock()
+	c := p.commits[0]
+	p.commits = p.commits[1:]
+	p.mu.Unlock()
+	c.done(err)
+}
+
+func (p *paper) loaded(state raft.State, fresh bool, err error) {
+	p.mu.Lock()
+	done := p.loads[0]
+	p.loads = p.loads[1:]
+	p.mu.Unlock()
+	done(state, fresh, err)
+}
+
+// next checks what the persister calls next.
+func (p *paper) next(t *testing.T, want string) {
+	t.Helper()
+	select {
+	case got := <-p.called:
+		if got != want {
+			t.Fatalf("the persister does %q, want %q", got, want)
+		}
+	case <-time.After(patience):
+		t.Fatalf("the persister does nothing, want %q", want)
+	}
+}
+
+// idle checks that the persister calls nothing before it has answered a write that stores and waits for nothing.
+func (r *rig) idle(p *paper) {
+	r.t.Helper()
+	r.send(&Release{Group: 1 << 60})
+	for {
+		select {
+		case got := <-p.called:
+			if got == fmt.Sprint("forget ", 1<<60) {
+				return
+			}
+			r.t.Fatalf("the persister does %q", got)
+		case <-time.After(patience):
+			r.t.Fatal("the persister hangs")
+		}
+	}
+}
+
+func hardWrite(r *rig, g raft.GroupID, last raft.Index, then ...Delivery) *Write {
+	return &Write{Group: g, Hard: &raft.HardState{Term: 1}, Ack: &raft.Persisted{Last: last}, Then: then, ReplyTo: r.me}
+}
+
+func TestNothingLeavesBeforeItIsDurable(t *testing.T) {
+	p := newPaper()
+	r := serve(t, p)
+	defer r.stopped()
+	say := func(s string) Delivery { return Delivery{To: r.me, Message: s} }
+	r.send(&Write{Group: 1, Then: []Delivery{say("idle")}, Ack: &raft.Persisted{Last: 1}, ReplyTo: r.me})
+	if s := expect[string](r); s != "idle" { // nothing to wait for
+		t.Errorf("got %s", s)
+	}
+	expect[*Persisted](r)
+	r.send(hardWrite(r, 1, 2, say("a"), say("b")))
+	p.next(t, "commit 1")
+	r.send(&Write{Group: 2, Then: []Delivery{say("c")}}) // stores nothing, but must not overtake
+	p.next(t, "commit 0")
+	r.send(hardWrite(r, 2, 3, say("d")))
+	p.next(t, "commit 1")
+	r.nothing()
+	p.land(nil)
+	for _, want := range []string{"a", "b"} {
+		if s := expect[string](r); s != want {
+			t.Errorf("got %s, want %s", s, want)
+		}
+	}
+	if a := expect[*Persisted](r); a.Group != 1 || a.Ack.Last != 2 {
+		t.Errorf("got %+v", a)
+	}
+	r.nothing()
+	p.land(nil)
+	if s := expect[string](r); s != "c" {
+		t.Errorf("got %s", s)
+	}
+	p.land(nil)
+	if s := expect[string](r); s != "d" {
+		t.Errorf("got %s", s)
+	}
+	expect[*Persisted](r)
+}
+
+func TestWritesGatherWhileFlightsAreOut(t *testing.T) {
+	p := newPaper()
+	r := serve(t, p, WithInFlight(2), WithBatchBytes(1000))
+	defer r.stopped()
+	for i := range 2 {
+		r.send(hardWrite(r, raft.GroupID(i), 1))
+		p.next(t, "commit 1")
+	}
+	for i := range 50 {
+		r.send(hardWrite(r, raft.GroupID(i), 2))
+	}
+	r.send(&Write{Group: 7, Blocks: []*entry.Block{padded(1, 1, 1, 2000)}}) // fills the flight
+	for i := range 3 {
+		r.send(hardWrite(r, raft.GroupID(i), 3))
+	}
+	p.land(nil)
+	p.next(t, "commit 51")
+	p.land(nil)
+	p.next(t, "commit 3")
+	p.land(nil)
+	p.land(nil)
+	for i, last := 0, raft.Index(1); i < 55; i++ {
+		a := expect[*Persisted](r)
+		if a.Ack.Last < last {
+			t.Fatalf("%+v after one of %d", a, last)
+		}
+		last = a.Ack.Last
+	}
+	r.nothing()
+}
+
+func TestLoadWaitsForWhatItSaw(t *testing.T) {
+	p := newPaper()
+	r := serve(t, p)
+	defer r.stopped()
+	r.send(hardWrite(r, 9, 1))
+	p.next(t, "commit 1")
+	r.send(&Load{Group: 1, ReplyTo: r.me})
+	p.next(t, "load 1")
+	p.loaded(raft.State{Hard: raft.HardState{Term: 5}}, false, nil)
+	p.next(t, "commit 0") // it may have seen the write, which is not durable yet
+	r.nothing()
+	p.land(nil)
+	expect[*Persisted](r)
+	p.land(nil)
+	if l := expect[*Loaded](r); l.Err != nil || l.Fresh || l.State.Hard.Term != 5 {
+		t.Errorf("got %+v", l)
+	}
+}
+
+func TestLoadAgain(t *testing.T) {
+	p := newPaper()
+	r := serve(t, p)
+	defer r.stopped()
+	for range 2 {
+		r.send(&Load{Group: 1, ReplyTo: r.me})
+		p.next(t, "load 1")
+	}
+	p.loaded(raft.State{}, true, nil) // of the first, which is out of date
+	r.idle(p)
+	r.nothing()
+	p.loaded(raft.State{Hard: raft.HardState{Term: 3}}, false, nil)
+	if l := expect[*Loaded](r); l.State.Hard.Term != 3 {
+		t.Errorf("got %+v", l)
+	}
+	r.send(&Load{Group: 2, ReplyTo: r.me})
+	p.next(t, "load 2")
+	r.send(&Release{Group: 2})
+	p.next(t, "forget 2")
+	p.loaded(raft.State{}, true, nil)
+	r.idle(p)
+	r.nothing() // released: no more answers are wanted
+}
+
+func TestFailureIsToldOnceAndEndsEverything(t *testing.T) {
+	p := newPaper()
+	r := serve(t, p)
+	defer r.stopped()
+	for g := range raft.GroupID(3) {
+		r.send(&Load{Group: g, ReplyTo: r.me})
+		p.next(t, fmt.Sprint("load ", g))
+		p.loaded(raft.State{}, false, nil)
+		expect[*Loaded](r)
+	}
+	r.send(&Release{Group: 2})
+	p.next(t, "forget 2")
+	r.send(hardWrite(r, 0, 1, Delivery{To: r.me, Message: "promise"}))
+	p.next(t, "commit 1")
+	boom := errors.New("boom")
+	p.notify(boom)
+	for range 2 {
+		if f := expect[*StoreFailed](r); !errors.Is(f.Err, boom) {
+			t.Errorf("got %v", f.Err)
+		}
+	}
+	p.land(boom)
+	p.notify(errors.New("once more"))
+	for _, m := range []any{
+		hardWrite(r, 1, 2), &Load{Group: 5, ReplyTo: r.me}, &Compact{Group: 1, ReplyTo: r.me}, &Destroy{Group: 1, ReplyTo: r.me},
+		&Write{Group: 1, Then: []Delivery{{r.me, "promise"}}, ReplyTo: r.me},
+	} {
+		r.send(m)
+		if f := expect[*StoreFailed](r); !errors.Is(f.Err, boom) {
+			t.Errorf("%T: got %v", m, f.Err)
+		}
+	}
+	r.nothing()
+}
+
+func TestRejectedWriteStopsOneGroup(t *testing.T) {
+	p := newPaper()
+	p.reject = 1
+	r := serve(t, p, WithInFlight(1))
+	defer r.stopped()
+	r.send(hardWrite(r, 9, 1))
+	p.next(t, "commit 1")
+	r.send(hardWrite(r, 1, 1, Delivery{To: r.me, Message: "promise"}))
+	r.send(hardWrite(r, 2, 1))
+	p.land(nil)
+	expect[*Persisted](r)
+	p.next(t, "commit 2")
+	p.land(nil)
+	if f := expect[*StoreFailed](r); f.Err == nil {
+		t.Error("no error")
+	}
+	if a := expect[*Persisted](r); a.Group != 2 {
+		t.Errorf("got %+v", a)
+	}
+	r.nothing()
+}
+
+func TestStoppingCommitsWhatIsGathered(t *testing.T) {
+	p := newPaper()
+	r := serve(t, p, WithInFlight(1))
+	r.send(hardWrite(r, 0, 1))
+	p.next(t, "commit 1")
+	r.send(hardWrite(r, 1, 1))
+	r.send(hardWrite(r, 2, 1))
+	if err := r.system.Root.PoisonFuture(r.pid).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	p.next(t, "commit 2")
+	r.pid = r.probe(make(chan any, 1))
+	r.stopped()
+}

@@ -8,8 +8,6 @@ const (
 	HeaderTimeout = "Troupe-Timeout" // how long the request may wait, as a Go duration
 	// HeaderForwarded names the node that passed a request on. Such a request is never passed on again.
 	HeaderForwarded = "Troupe-Forwarded"
-	// HeaderNotLeader marks the refusal of a passed-on request by a node that does not lead after all.
-	HeaderNotLeader = "Troupe-Not-Leader"
 )
 
 // Outcomes in an Error.

@@ -1,0 +1,241 @@
+package web
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/troupe-raft/troupe/actors"
+	"github.com/troupe-raft/troupe/demo/kv"
+	"github.com/troupe-raft/troupe/entry"
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// A fake is a replica that applies at once while it leads, and refuses while it does not. Hooks replace what it does.
+type fake struct {
+	store *kv.Store
+
+	mu       sync.Mutex
+	status   actors.Status
+	index    raft.Index
+	sessions map[uint64]map[uint64]actors.Result
+	calls    []string
+
+	propose  func(ctx context.Context, data []byte) error // before applying; an error ends the proposal
+	read     func(ctx context.Context) error
+	change   func(actors.Change) error
+	transfer func(raft.NodeID) error
+	snapshot func() error
+}
+
+func newFake(id, leader raft.NodeID) *fake {
+	f := &fake{store: kv.NewStore(), sessions: map[uint64]map[uint64]actors.Result{}}
+	f.status = actors.Status{Node: id, Group: 1, Term: 3, First: 1, CaughtUp: true}
+	f.follow(leader)
+	return f
+}
+
+func (f *fake) follow(leader raft.NodeID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.status.Leader, f.status.Role = leader, raft.Follower
+	if leader == f.status.Node {
+		f.status.Role = raft.Leader
+	}
+}
+
+func (f *fake) note(call string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, call)
+}
+
+func (f *fake) leads() error {
+	if st := f.Status(); st.Role != raft.Leader {
+		return &actors.NotLeaderError{Leader: st.Leader, Term: st.Term}
+	}
+	return nil
+}
+
+func (f *fake) Status() actors.Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.status.Commit, f.status.Applied, f.status.Last = f.index, f.index, f.index
+	return f.status
+}
+
+func (f *fake) ProposeIn(ctx context.Context, session, seq uint64, data []byte) (actors.Result, error) {
+	f.note("propose")
+	if err := f.leads(); err != nil {
+		return actors.Result{}, err
+	}
+	if f.propose != nil {
+		if err := f.propose(ctx, data); err != nil {
+			return actors.Result{}, err
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if session != 0 {
+		answers, ok := f.sessions[session]
+		if !ok {
+			return actors.Result{}, actors.ErrSessionExpired
+		}
+		if answer, ok := answers[seq]; ok {
+			return answer, nil
+		}
+		if seq != uint64(len(answers))+1 {
+			return actors.Result{}, actors.ErrSessionOrder
+		}
+	}
+	f.index++
+	out := actors.Result{Index: f.index, Data: f.store.Apply(data)}
+	if session != 0 {
+		f.sessions[session][seq] = out
+	}
+	return out, nil
+}
+
+func (f *fake) OpenSession(context.Context) (uint64, error) {
+	if err := f.leads(); err != nil {
+		return 0, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.index++
+	f.sessions[uint64(f.index)] = map[uint64]actors.Result{}
+	return uint64(f.index), nil
+}
+
+func (f *fake) CloseSession(_ context.Context, id uint64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.sessions, id)
+	return nil
+}
+
+func (f *fake) Read(ctx context.Context) (raft.Index, error) {
+	f.note("read")
+	if err := f.leads(); err != nil {
+		return 0, err
+	}
+	if f.read != nil {
+		if err := f.read(ctx); err != nil {
+			return 0, err
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.index, nil
+}
+
+func (f *fake) LeaseRead(ctx context.Context) (raft.Index, error) {
+	f.note("lease")
+	return f.Read(ctx)
+}
+
+func (f *fake) Log(_ context.Context, from, to raft.Index) (actors.LogRange, error) {
+	all := []entry.Entry{
+		{Index: 1, Term: 1, Kind: raft.NoOp},
+		{Index: 2, Term: 1, Kind: raft.Command, Data: kv.Command{Op: kv.Put, Key: "k", Value: []byte("v")}.Encode()},
+		{Index: 3, Term: 1, Kind: raft.Reconfigure, Data: entry.AppendMembership(nil, raft.Membership{Voters: []raft.NodeID{1, 2}, Learners: []raft.NodeID{3}})},
+		{Index: 4, Term: 2, Kind: raft.OpenSession, Data: []byte{1}},
+		{Index: 5, Term: 2, Kind: raft.CloseSession, Session: 4},
+		{Index: 6, Term: 2, Kind: raft.Command, Data: []byte{0xff}},
+	}
+	out := actors.LogRange{First: max(from, 1)}
+	out.Last = out.First - 1
+	for _, e := range all {
+		if e.Index >= from && e.Index <= to {
+			out.Entries, out.Last = append(out.Entries, e), e.Index
+		}
+	}
+	return out, nil
+}
+
+func (f *fake) ChangeMembers(_ context.Context, c actors.Change) (raft.Membership, error) {
+	if err := f.leads(); err != nil {
+		return raft.Membership{}, err
+	}
+	if err := f.change(c); err != nil {
+		return raft.Membership{}, err
+	}
+	return raft.Membership{Voters: []raft.NodeID{1}, Learners: []raft.NodeID{4}, Members: []raft.Member{{ID: 1, Addr: "a:1", Tag: "a:2"}, {ID: 4, Addr: "b:1", Tag: "b:2"}}}, nil
+}
+
+func (f *fake) Transfer(_ context.Context, to raft.NodeID) error {
+	if err := f.leads(); err != nil {
+		return err
+	}
+	return f.transfer(to)
+}
+
+func (f *fake) Snapshot(context.Context) (raft.Index, error) {
+	if f.snapshot != nil {
+		return 0, f.snapshot()
+	}
+	return 42, nil
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// serve runs one node's server and returns its address.
+func serve(t *testing.T, f *fake, change func(*Config)) string {
+	cfg := Config{Node: f.status.Node, Group: f, Store: f.store, Log: quiet()}
+	transport := NewTransport(nil)
+	cfg.Transport = transport
+	if change != nil {
+		change(&cfg)
+	}
+	server := httptest.NewServer(New(cfg))
+	t.Cleanup(func() { server.Close(); transport.CloseIdleConnections() })
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+// pair runs a leader, node 1, and a follower, node 2, that knows where node 1 is.
+func pair(t *testing.T) (leader, follower *fake, at, via string) {
+	leader, follower = newFake(1, 1), newFake(2, 1)
+	at = serve(t, leader, nil)
+	follower.status.Members = []actors.MemberStatus{{Member: raft.Member{ID: 1, Tag: at}, Voter: true}}
+	via = serve(t, follower, nil)
+	return leader, follower, at, via
+}
+
+// An answer is what a test looks at.
+type answer struct {
+	status int
+	body   string
+	header http.Header
+}
+
+// ask sends one request; headers are "Name: value".
+func ask(t *testing.T, method, url, body string, headers ...string) answer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Set(name, value)
+	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{res.StatusCode, string(text), res.Header}
+}

@@ -1,0 +1,144 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-raft/troupe/actors"
+	"github.com/troupe-raft/troupe/demo/api"
+	"github.com/troupe-raft/troupe/raft"
+)
+
+const (
+	dialTimeout   = time.Second
+	maxForwarded  = 64 << 20               // bytes of an answer
+	leaderMargin  = 100 * time.Millisecond // at most so much sooner must the leader answer, so that its word comes in time
+	leaderWatched = 50 * time.Millisecond  // between looks at who leads while an answer is awaited
+	maxIdleConns  = 64                     // to one node
+)
+
+// passedOn are the headers that go with a request to the leader.
+var passedOn = []string{"Authorization", "Content-Type", api.HeaderSession, api.HeaderSeq}
+
+// NewTransport returns a transport for requests to other nodes. A nil configuration is plain HTTP.
+func NewTransport(secure *tls.Config) *http.Transport {
+	return &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSClientConfig:     secure,
+		TLSHandshakeTimeout: dialTimeout,
+		MaxIdleConnsPerHost: maxIdleConns,
+		IdleConnTimeout:     time.Minute,
+		DisableCompression:  true,
+	}
+}
+
+// forward passes a call on to the leader. What failed before a byte of it was written did not happen.
+func (s *Server) forward(ctx context.Context, c call, status actors.Status) (reply, verdict) {
+	addr := s.address(status)
+	if addr == "" {
+		return s.refusal(&fault{status: http.StatusServiceUnavailable, words: "the leader's HTTP address is not known"}), again
+	}
+	if c.repeat {
+		watched, cancel := context.WithCancel(ctx)
+		defer cancel()
+		go s.watch(watched, cancel, status.Leader)
+		ctx = watched
+	}
+	var sent atomic.Bool
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
+	req, err := http.NewRequestWithContext(traced, c.method, s.Scheme+"://"+addr+c.path, bytes.NewReader(c.body))
+	if err != nil {
+		return s.refusal(&fault{status: http.StatusServiceUnavailable, words: err.Error()}), again
+	}
+	for _, name := range passedOn {
+		if v := c.r.Header.Get(name); v != "" {
+			req.Header.Set(name, v)
+		}
+	}
+	req.Header.Set(headerForwarded, strconv.FormatUint(uint64(s.Node), 10))
+	req.Header.Set(headerTimeout, remaining(ctx).String())
+	answer, err := s.Transport.RoundTrip(req)
+	if err != nil {
+		return s.broken(err, sent.Load() && c.write)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxForwarded+1))
+	if err == nil && len(text) > maxForwarded {
+		err = errors.New("the leader's answer is too long")
+	}
+	if err != nil {
+		return s.broken(err, c.write)
+	}
+	return relay(answer, text)
+}
+
+// address is where the leader serves HTTP: what the membership says, else what this node was told.
+func (s *Server) address(status actors.Status) string {
+	for _, m := range status.Members {
+		if m.ID == status.Leader && m.Tag != "" {
+			return m.Tag
+		}
+	}
+	return s.Peers[status.Leader]
+}
+
+// remaining is what is left of the deadline, less a margin in which the answer travels.
+func remaining(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return defaultDeadline
+	}
+	left := time.Until(deadline)
+	return max(left-min(left/5, leaderMargin), time.Millisecond)
+}
+
+// watch gives an attempt up when another node turns out to lead: the one asked may be dead without its connection knowing.
+func (s *Server) watch(ctx context.Context, cancel context.CancelFunc, leader raft.NodeID) {
+	t := time.NewTicker(leaderWatched)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			if now := s.Group.Status().Leader; now != leader && now != raft.None {
+				cancel()
+				return
+			}
+		}
+	}
+}
+
+func (s *Server) broken(err error, unknown bool) (reply, verdict) {
+	f := &fault{status: http.StatusServiceUnavailable, words: "the leader cannot be reached: " + err.Error()}
+	if !unknown {
+		return s.refusal(f), again
+	}
+	f.status, f.unknown, f.words = http.StatusGatewayTimeout, true, "the leader did not answer: "+err.Error()
+	return s.refusal(f), doubted
+}
+
+// relay turns the leader's answer into ours. Its 503 says that nothing happened, its 504 that nobody knows.
+func relay(answer *http.Response, text []byte) (reply, verdict) {
+	out := reply{
+		status: answer.StatusCode, body: text,
+		contentType: answer.Header.Get("Content-Type"), retryAfter: answer.Header.Get("Retry-After"),
+	}
+	switch answer.StatusCode {
+	case http.StatusServiceUnavailable:
+		return out, again
+	case http.StatusGatewayTimeout:
+		return out, doubted
+	default:
+		return out, final
+	}
+}

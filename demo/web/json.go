@@ -1,0 +1,109 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// encode is a 200 with a JSON body.
+func encode(v any) reply {
+	var body bytes.Buffer
+	e := json.NewEncoder(&body)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic("web: an answer has no JSON: " + err.Error()) // the types in package api all have
+	}
+	return reply{status: http.StatusOK, body: body.Bytes()}
+}
+
+// body reads a whole request body.
+func body(r *http.Request) ([]byte, error) {
+	text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return nil, errTooLarge
+	}
+	if err != nil {
+		return nil, malformed("the body cannot be read: %v", err)
+	}
+	return text, nil
+}
+
+// object splits a JSON object into its fields, whose names count by the letter. Text that is no UTF-8, even behind
+// escapes, is refused: stored, it would come back as something else.
+func object(text []byte) (map[string]json.RawMessage, error) {
+	if !json.Valid(text) || !utf8.Valid(text) || loneSurrogate(text) {
+		return nil, malformed("the body is not JSON in UTF-8")
+	}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(text, &fields) != nil || fields == nil {
+		return nil, errNoObject
+	}
+	return fields, nil
+}
+
+var errNoObject = malformed("the body is not a JSON object")
+
+// decode reads a JSON object that has the required fields, maybe the optional ones, and no others.
+func decode(text []byte, into any, required, optional []string) error {
+	fields, err := object(text)
+	if err != nil {
+		return err
+	}
+	for name := range fields {
+		if !slices.Contains(required, name) && !slices.Contains(optional, name) {
+			return malformed("unknown field %q", name)
+		}
+	}
+	for _, name := range required {
+		if _, ok := fields[name]; !ok {
+			return malformed("field %q is missing", name)
+		}
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return malformed("%v", err)
+	}
+	return nil
+}
+
+// loneSurrogate finds half a surrogate pair among the escapes of valid JSON.
+func loneSurrogate(text []byte) bool {
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		i++ // at what is escaped
+		if text[i] != 'u' {
+			continue
+		}
+		unit := codeUnit(text[i+1:])
+		i += 4
+		if !utf16.IsSurrogate(unit) {
+			continue
+		}
+		if i+2 >= len(text) || text[i+1] != '\\' || text[i+2] != 'u' || utf16.DecodeRune(unit, codeUnit(text[i+3:])) == utf8.RuneError {
+			return true
+		}
+		i += 6
+	}
+	return false
+}
+
+func codeUnit(hex []byte) rune {
+	n, _ := strconv.ParseUint(string(hex[:4]), 16, 16) // json.Valid has seen to it
+	return rune(n)
+}
+
+// isNull reports whether a field is missing or null.
+func isNull(field json.RawMessage) bool {
+	return len(field) == 0 || bytes.Equal(bytes.TrimSpace(field), []byte("null"))
+}

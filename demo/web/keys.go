@@ -1,0 +1,243 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/troupe-raft/troupe/demo/api"
+	"github.com/troupe-raft/troupe/demo/kv"
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// Limits of one page of a list.
+const (
+	defaultItems = 100
+	maxItems     = 1000
+	maxPage      = 8 << 20 // bytes of keys and values
+)
+
+func (s *Server) keyRoutes() {
+	s.open("GET /v1/kv", s.list)
+	s.open("GET /v1/kv/{key}", s.get)
+	s.guarded("PUT /v1/kv/{key}", s.put)
+	s.guarded("POST /v1/kv/{key}/append", s.append)
+	s.guarded("POST /v1/kv/{key}/cas", s.cas)
+	s.guarded("DELETE /v1/kv/{key}", s.delete)
+	s.guarded("POST /v1/session", s.openSession)
+	s.guarded("DELETE /v1/session", s.closeSession)
+}
+
+// read serves a read here or by the leader, as the query's read says.
+func (s *Server) read(r *http.Request, query url.Values, look func(index raft.Index) (any, error)) reply {
+	var point func(context.Context) (raft.Index, error)
+	switch mode := query.Get("read"); mode {
+	case "", "linearizable":
+		point = s.Group.Read
+	case "lease":
+		point = s.Group.LeaseRead
+	case "stale":
+		answer, err := look(s.Group.Status().Applied)
+		if err != nil {
+			return s.refusal(err)
+		}
+		return encode(answer)
+	default:
+		return s.refusal(malformed("read=%q is none of linearizable, lease, stale", mode))
+	}
+	return s.lead(s.request(r, nil, func(ctx context.Context) (any, error) {
+		index, err := point(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return look(index)
+	}).reads())
+}
+
+func (s *Server) get(r *http.Request) reply {
+	key, err := pathKey(r)
+	if err != nil {
+		return s.refusal(err)
+	}
+	return s.read(r, r.URL.Query(), func(index raft.Index) (any, error) {
+		value, ok := s.Store.Get(key)
+		if !ok {
+			return nil, errNoKey
+		}
+		return api.Value{Key: key, Value: string(value), Index: uint64(index)}, nil
+	})
+}
+
+func (s *Server) list(r *http.Request) reply {
+	query := r.URL.Query()
+	limit, err := strconv.Atoi(cmp.Or(query.Get("limit"), strconv.Itoa(defaultItems)))
+	if err != nil || limit < 1 {
+		return s.refusal(malformed("limit=%q is not a number from 1 on", query.Get("limit")))
+	}
+	page := kv.Page{Prefix: query.Get("prefix"), After: query.Get("after"), Limit: min(limit, maxItems), Bytes: maxPage}
+	return s.read(r, query, func(raft.Index) (any, error) {
+		found, more := s.Store.List(page)
+		out := api.List{Items: make([]api.Item, 0, len(found)), More: more}
+		for _, item := range found {
+			out.Items = append(out.Items, api.Item{Key: item.Key, Value: string(item.Value)})
+		}
+		return out, nil
+	})
+}
+
+func (s *Server) put(r *http.Request) reply {
+	var in api.Write
+	return s.change(r, &in, []string{"value"}, func() kv.Command {
+		return kv.Command{Op: kv.Put, Value: []byte(in.Value)}
+	}, func(index raft.Index, _ kv.Result) any { return api.Index{Index: uint64(index)} })
+}
+
+func (s *Server) append(r *http.Request) reply {
+	var in api.Write
+	return s.change(r, &in, []string{"value"}, func() kv.Command {
+		return kv.Command{Op: kv.Append, Value: []byte(in.Value), Whole: true}
+	}, func(index raft.Index, out kv.Result) any {
+		return api.Appended{Index: uint64(index), Value: string(out.Value)}
+	})
+}
+
+func (s *Server) cas(r *http.Request) reply {
+	var in api.Swap
+	return s.change(r, &in, []string{"expect", "value"}, func() kv.Command {
+		c := kv.Command{Op: kv.CAS, Value: []byte(in.Value)}
+		if in.Expect != nil {
+			c.Expect = []byte(*in.Expect)
+		}
+		return c
+	}, func(index raft.Index, out kv.Result) any {
+		answer := api.Swapped{Index: uint64(index), Swapped: out.Done}
+		if out.Value != nil {
+			now := string(out.Value)
+			answer.Value = &now
+		}
+		return answer
+	})
+}
+
+func (s *Server) delete(r *http.Request) reply {
+	return s.change(r, nil, nil, func() kv.Command { return kv.Command{Op: kv.Delete} },
+		func(index raft.Index, out kv.Result) any {
+			return api.Deleted{Index: uint64(index), Deleted: out.Done}
+		})
+}
+
+// change proposes the command that a request means for the key in its path. With into nil the request has no body.
+func (s *Server) change(r *http.Request, into any, fields []string, command func() kv.Command, answer func(raft.Index, kv.Result) any) reply {
+	key, err := pathKey(r)
+	if err != nil {
+		return s.refusal(err)
+	}
+	var text []byte
+	if into != nil {
+		if text, err = body(r); err == nil {
+			err = decodeValue(text, into, fields)
+		}
+		if err != nil {
+			return s.refusal(err)
+		}
+	}
+	c := command()
+	c.Key = key
+	return s.propose(r, text, c, answer)
+}
+
+// decodeValue is decode for bodies whose value must not be null.
+func decodeValue(text []byte, into any, fields []string) error {
+	if err := decode(text, into, fields, nil); err != nil {
+		return err
+	}
+	if found, _ := object(text); isNull(found["value"]) {
+		return malformed("value is null")
+	}
+	return nil
+}
+
+// propose has a command replicated and applied, within the session that the request's headers name.
+func (s *Server) propose(r *http.Request, text []byte, c kv.Command, answer func(raft.Index, kv.Result) any) reply {
+	if len(c.Key) > kv.MaxKey || len(c.Value) > kv.MaxValue || len(c.Expect) > kv.MaxValue {
+		return s.refusal(errTooLarge)
+	}
+	session, seq, err := sessionOf(r)
+	if err != nil {
+		return s.refusal(err)
+	}
+	data := c.Encode()
+	call := s.request(r, text, func(ctx context.Context) (any, error) {
+		applied, err := s.Group.ProposeIn(ctx, session, seq, data)
+		if err != nil {
+			return nil, err
+		}
+		out, err := kv.DecodeResult(applied.Data)
+		switch {
+		case err != nil:
+			return nil, err
+		case out.Fault == kv.TooLarge:
+			return nil, errTooLarge
+		case out.Fault != kv.OK:
+			return nil, errCommand
+		}
+		return answer(applied.Index, out), nil
+	})
+	call.repeat = session != 0
+	return s.lead(call)
+}
+
+func pathKey(r *http.Request) (string, error) {
+	key := r.PathValue("key")
+	if !utf8.ValidString(key) {
+		return "", malformed("the key is not UTF-8")
+	}
+	if len(key) > kv.MaxKey {
+		return "", errTooLarge
+	}
+	return key, nil
+}
+
+// sessionOf reads the session headers; zeros when there are none.
+func sessionOf(r *http.Request) (session, seq uint64, err error) {
+	id, number := r.Header.Get(api.HeaderSession), r.Header.Get(api.HeaderSeq)
+	if id == "" && number == "" {
+		return 0, 0, nil
+	}
+	if session, err = positive(api.HeaderSession, id); err != nil {
+		return 0, 0, err
+	}
+	seq, err = positive(api.HeaderSeq, number)
+	return session, seq, err
+}
+
+func positive(name, text string) (uint64, error) {
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || n == 0 {
+		return 0, malformed("%s: %q is not a number from 1 on", name, text)
+	}
+	return n, nil
+}
+
+func (s *Server) openSession(r *http.Request) reply {
+	return s.lead(s.request(r, nil, func(ctx context.Context) (any, error) {
+		id, err := s.Group.OpenSession(ctx)
+		return api.Session{Session: strconv.FormatUint(id, 10)}, err
+	}))
+}
+
+// closeSession forgets the session that the Troupe-Session header names.
+func (s *Server) closeSession(r *http.Request) reply {
+	id, err := positive(api.HeaderSession, r.Header.Get(api.HeaderSession))
+	if err != nil {
+		return s.refusal(err)
+	}
+	call := s.request(r, nil, func(ctx context.Context) (any, error) {
+		return struct{}{}, s.Group.CloseSession(ctx, id)
+	})
+	call.repeat = true // closing twice is closing
+	return s.lead(call)
+}

@@ -1,0 +1,323 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/troupe-raft/troupe/actors"
+	"github.com/troupe-raft/troupe/demo/api"
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// soon is a deadline for requests that are to fail.
+const soon = "Troupe-Timeout: 60ms"
+
+// TestRefusals gives each of consensus' refusals to a write, on the leader and through a follower.
+func TestRefusals(t *testing.T) {
+	for _, test := range []struct {
+		err     error
+		status  int
+		outcome string
+	}{
+		{actors.ErrBusy, 429, api.Refused},
+		{actors.ErrTooLarge, 413, api.Refused},
+		{actors.ErrStopped, 503, api.Refused},
+		{errors.Join(actors.ErrStopped, errors.New("disk gone")), 503, api.Refused},
+		{&actors.NotLeaderError{}, 503, api.Refused},
+		{actors.ErrTransferring, 503, api.Refused},
+		{actors.ErrSessionExpired, 409, api.Refused},
+		{actors.ErrSessionOrder, 409, api.Refused},
+		{actors.ErrChangeInProgress, 409, api.Refused},
+		{raft.ErrTermNotCommitted, 503, api.Refused},
+		{&raft.InvalidChangeError{Reason: "no"}, 400, api.Refused},
+		{&raft.InvalidTransferError{To: 2, Reason: "no"}, 400, api.Refused},
+		{actors.ErrTransferFailed, 503, api.Refused},
+		{actors.ErrIndeterminate, 504, api.Unknown},
+		{fmt.Errorf("%w: %w", actors.ErrIndeterminate, context.DeadlineExceeded), 504, api.Unknown},
+		{context.DeadlineExceeded, 503, api.Refused},
+		{errors.New("never seen before"), 504, api.Unknown},
+	} {
+		leader, _, at, via := pair(t)
+		leader.propose = func(context.Context, []byte) error { return test.err }
+		for _, target := range []string{at, via} {
+			got := ask(t, "PUT", target+"/v1/kv/k", `{"value":"v"}`, "Troupe-Timeout: 300ms")
+			if got.status != test.status {
+				t.Errorf("%v: status %d, want %d: %s", test.err, got.status, test.status, got.body)
+			}
+			checkError(t, test.err.Error(), got, "", test.outcome)
+			if (got.header.Get("Retry-After") != "") != (test.status == 429) {
+				t.Errorf("%v: Retry-After %q", test.err, got.header.Get("Retry-After"))
+			}
+			if !strings.Contains(got.body, `"leader":1}`) {
+				t.Errorf("%v: no leader in %s", test.err, got.body)
+			}
+		}
+		if leader.store.Len() != 0 {
+			t.Errorf("%v: applied", test.err)
+		}
+	}
+}
+
+// TestNoLeader wants every route that needs one to wait until the deadline and then to be refused, never to hang.
+func TestNoLeader(t *testing.T) {
+	f := newFake(2, raft.None)
+	at := serve(t, f, nil)
+	for _, route := range []struct{ method, path, body string }{
+		{"GET", "/v1/kv/k", ""}, {"GET", "/v1/kv/k?read=lease", ""}, {"GET", "/v1/kv", ""}, {"PUT", "/v1/kv/k", `{"value":"v"}`},
+		{"POST", "/v1/kv/k/append", `{"value":"v"}`}, {"POST", "/v1/kv/k/cas", `{"expect":null,"value":"v"}`},
+		{"DELETE", "/v1/kv/k", ""}, {"POST", "/v1/session", ""}, {"POST", "/v1/transfer", `{"to":1}`},
+		{"POST", "/v1/members", `{"remove":1}`}, {"GET", "/kvstore/get/k", ""},
+		{"POST", "/kvstore/put", `{"key":"k","value":"v"}`}, {"POST", "/kvstore/append", `{"key":"k","value":"v"}`},
+	} {
+		start := time.Now()
+		got := ask(t, route.method, at+route.path, route.body, isJSON, soon)
+		if took := time.Since(start); got.status != 503 || took < 60*time.Millisecond {
+			t.Errorf("%s %s: %d after %v", route.method, route.path, got.status, took)
+		}
+		checkError(t, route.path, got, "no leader", api.Refused)
+	}
+	if got := ask(t, "GET", at+"/kvstore/is_leader", ""); got.status != 200 {
+		t.Errorf("is_leader: %d", got.status)
+	}
+	if got := ask(t, "GET", at+"/v1/kv/k?read=stale", ""); got.status != 404 {
+		t.Errorf("stale read: %d", got.status)
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	f := newFake(1, 1)
+	var left atomic.Int64
+	f.propose = func(ctx context.Context, _ []byte) error {
+		deadline, _ := ctx.Deadline()
+		left.Store(int64(time.Until(deadline)))
+		return nil
+	}
+	at := serve(t, f, nil)
+	for asked, want := range map[string]time.Duration{"": 5 * time.Second, "2s": 2 * time.Second, "1h": 30 * time.Second} {
+		ask(t, "PUT", at+"/v1/kv/k", `{"value":"v"}`, "Troupe-Timeout: "+asked)
+		if got := time.Duration(left.Load()); got > want || got < want-time.Second {
+			t.Errorf("%q left %v, want %v", asked, got, want)
+		}
+	}
+	for _, bad := range []string{"5", "-1s", "0s", "soon"} {
+		if got := ask(t, "PUT", at+"/v1/kv/k", `{"value":"v"}`, "Troupe-Timeout: "+bad); got.status != 400 {
+			t.Errorf("%q: %d", bad, got.status)
+		}
+	}
+}
+
+// TestLeaderComes lets a waiting write through as soon as there is a leader: here, then elsewhere.
+func TestLeaderComes(t *testing.T) {
+	leader, follower, _, via := pair(t)
+	for _, becomes := range []raft.NodeID{2, 1} {
+		follower.follow(raft.None)
+		done := make(chan answer, 1)
+		go func() { done <- ask(t, "PUT", via+"/v1/kv/k", `{"value":"v"}`) }()
+		waiting(t, follower)
+		follower.follow(becomes)
+		if got := <-done; got.status != 200 {
+			t.Errorf("leader %d came: %d %s", becomes, got.status, got.body)
+		}
+	}
+	if leader.store.Len() != 1 || follower.store.Len() != 1 {
+		t.Errorf("applied %d at the leader, %d at the follower", leader.store.Len(), follower.store.Len())
+	}
+}
+
+// waiting returns when the fake has refused at least one proposal.
+func waiting(t *testing.T, f *fake) {
+	deadline := time.Now().Add(10 * time.Second)
+	for time.Now().Before(deadline) {
+		f.mu.Lock()
+		n := len(f.calls)
+		f.calls = nil
+		f.mu.Unlock()
+		if n > 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal("the request never reached the replica")
+}
+
+// TestNoLoops sends a passed-on request to a node that believes in another leader: it must refuse at once.
+func TestNoLoops(t *testing.T) {
+	_, follower, _, via := pair(t)
+	start := time.Now()
+	got := ask(t, "PUT", via+"/v1/kv/k", `{"value":"v"}`, "Troupe-Forwarded: 3", "Troupe-Timeout: 10s")
+	if got.status != 503 || time.Since(start) > 5*time.Second {
+		t.Errorf("%d after %v", got.status, time.Since(start))
+	}
+	if fmt.Sprint(follower.calls) != "[propose]" {
+		t.Errorf("calls %v", follower.calls)
+	}
+	// Two followers that each take the other for the leader end with the deadline.
+	a, b := newFake(1, 2), newFake(2, 1)
+	atA := serve(t, a, nil)
+	atB := serve(t, b, func(c *Config) { c.Peers = map[raft.NodeID]string{1: atA} })
+	a.status.Members = []actors.MemberStatus{{Member: raft.Member{ID: 2, Tag: atB}}}
+	if got := ask(t, "PUT", atB+"/v1/kv/k", `{"value":"v"}`, soon); got.status != 503 {
+		t.Errorf("two mistaken followers: %d", got.status)
+	}
+}
+
+// A proxy stands where the leader should and does to requests what a test tells it.
+func proxy(t *testing.T, serve func(net.Conn)) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go serve(c)
+		}
+	}()
+	return l.Addr().String()
+}
+
+// TestBrokenConnections loses the leader before and after it was sent a request.
+func TestBrokenConnections(t *testing.T) {
+	swallow := proxy(t, func(c net.Conn) {
+		buf := make([]byte, 4096)
+		_, _ = c.Read(buf)
+		c.Close()
+	})
+	closed := proxy(t, func(c net.Conn) { c.Close() })
+	half := proxy(t, func(c net.Conn) {
+		buf := make([]byte, 4096)
+		_, _ = c.Read(buf)
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+		c.Close()
+	})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := l.Addr().String()
+	l.Close()
+	for _, test := range []struct {
+		name, at, method, session string
+		status                    int
+		outcome                   string
+	}{
+		{"nobody listens, write", nobody, "PUT", "", 503, api.Refused},
+		{"nobody listens, read", nobody, "GET", "", 503, api.Refused},
+		{"answer lost, write", swallow, "PUT", "", 504, api.Unknown},
+		{"answer lost, write in a session", swallow, "PUT", "1", 504, api.Unknown},
+		{"answer lost, read", swallow, "GET", "", 503, api.Refused},
+		{"answer cut, write", half, "PUT", "", 504, api.Unknown},
+		{"answer cut, read", half, "GET", "", 503, api.Refused},
+		{"closed, read", closed, "GET", "", 503, api.Refused},
+	} {
+		f := newFake(2, 1)
+		f.status.Members = []actors.MemberStatus{{Member: raft.Member{ID: 1, Tag: test.at}}}
+		headers := []string{soon}
+		if test.session != "" {
+			headers = append(headers, "Troupe-Session: 1", "Troupe-Seq: 1")
+		}
+		got := ask(t, test.method, serve(t, f, nil)+"/v1/kv/k", `{"value":"v"}`, headers...)
+		if got.status != test.status {
+			t.Errorf("%s: %d %s", test.name, got.status, got.body)
+		}
+		checkError(t, test.name, got, "", test.outcome)
+	}
+}
+
+// TestSessionsSurviveDoubt loses the answer to a write once: under a session it is sent again and applied once.
+func TestSessionsSurviveDoubt(t *testing.T) {
+	leader, follower, at, via := pair(t)
+	opened := ask(t, "POST", via+"/v1/session", "")
+	if opened.body != `{"session":"1"}`+"\n" {
+		t.Fatalf("opened %s", opened.body)
+	}
+	var lost atomic.Bool
+	flaky := proxy(t, func(c net.Conn) {
+		defer c.Close()
+		to, err := net.Dial("tcp", at)
+		if err != nil {
+			return
+		}
+		defer to.Close()
+		go func() { _, _ = io.Copy(to, c) }()
+		if lost.CompareAndSwap(false, true) {
+			_, _ = to.Read(make([]byte, 1))
+			return
+		}
+		_, _ = io.Copy(c, to)
+	})
+	follower.mu.Lock()
+	follower.status.Members[0].Tag = flaky
+	follower.mu.Unlock()
+	for range 2 {
+		got := ask(t, "POST", via+"/v1/kv/k/append", `{"value":"x"}`, "Troupe-Session: 1", "Troupe-Seq: 1")
+		if got.body != `{"index":2,"value":"x"}`+"\n" {
+			t.Errorf("got %d %s", got.status, got.body)
+		}
+	}
+	if value, _ := leader.store.Get("k"); string(value) != "x" || !lost.Load() {
+		t.Errorf("stored %q", value)
+	}
+	if got := ask(t, "POST", via+"/v1/kv/k/append", `{"value":"x"}`, "Troupe-Session: 1", "Troupe-Seq: 3"); got.status != 409 {
+		t.Errorf("out of order: %d", got.status)
+	}
+	for _, headers := range [][]string{{"Troupe-Session: 1"}, {"Troupe-Seq: 1"}, {"Troupe-Session: x", "Troupe-Seq: 1"}, {"Troupe-Session: 1", "Troupe-Seq: 0"}} {
+		if got := ask(t, "PUT", via+"/v1/kv/k", `{"value":"x"}`, headers...); got.status != 400 {
+			t.Errorf("%v: %d", headers, got.status)
+		}
+	}
+	if got := ask(t, "DELETE", via+"/v1/session", "", "Troupe-Session: 1"); got.status != 200 {
+		t.Errorf("closing: %d %s", got.status, got.body)
+	}
+	if got := ask(t, "PUT", via+"/v1/kv/k", `{"value":"x"}`, "Troupe-Session: 1", "Troupe-Seq: 2"); got.status != 409 {
+		t.Errorf("closed session: %d", got.status)
+	}
+}
+
+// TestDoubtIsKept has an attempt whose outcome is unknown and then refusals: what may have happened stays unknown.
+func TestDoubtIsKept(t *testing.T) {
+	for _, later := range []error{&actors.NotLeaderError{}, actors.ErrBusy, actors.ErrSessionExpired} {
+		f := newFake(1, 1)
+		var attempts atomic.Int64
+		f.propose = func(context.Context, []byte) error {
+			if attempts.Add(1) == 1 {
+				return actors.ErrIndeterminate
+			}
+			return later
+		}
+		got := ask(t, "PUT", serve(t, f, nil)+"/v1/kv/k", `{"value":"v"}`, soon, "Troupe-Session: 1", "Troupe-Seq: 1")
+		if got.status != 504 || attempts.Load() < 2 {
+			t.Errorf("%v: %d after %d attempts", later, got.status, attempts.Load())
+		}
+		checkError(t, later.Error(), got, "", api.Unknown)
+	}
+}
+
+// TestHungLeader gives a read up on a silent leader when another one is known, and gets it from that one.
+func TestHungLeader(t *testing.T) {
+	silent := proxy(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	fresh := newFake(3, 3)
+	at := serve(t, fresh, nil)
+	ask(t, "PUT", at+"/v1/kv/k", `{"value":"v"}`)
+	f := newFake(2, 1)
+	f.status.Members = []actors.MemberStatus{{Member: raft.Member{ID: 1, Tag: silent}}, {Member: raft.Member{ID: 3, Tag: at}}}
+	via := serve(t, f, nil)
+	done := make(chan answer, 1)
+	go func() { done <- ask(t, "GET", via+"/v1/kv/k", "", "Troupe-Timeout: 15s") }()
+	f.follow(3)
+	if got := <-done; got.status != http.StatusOK {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+}

@@ -1,0 +1,168 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"crypto/subtle"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-raft/troupe/demo/kv"
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/remote"
+)
+
+// Limits of one server.
+const (
+	maxBody         = 8 << 20 // bytes: a value of 1 MiB may be six times as long in JSON
+	maxConcurrent   = 16_384  // requests under way
+	defaultDeadline = 5 * time.Second
+	maxDeadline     = 30 * time.Second
+)
+
+// Config is what a Server stands on.
+type Config struct {
+	Node  raft.NodeID
+	Group Consensus
+	Store *kv.Store              // the state that Group applies to
+	Peers map[raft.NodeID]string // HTTP addresses of nodes that the membership says nothing of
+	Token string                 // empty: no authentication
+	Chaos func(remote.Chaos)     // nil: POST /v1/chaos is not served
+
+	Scheme    string            // of the nodes' HTTP listeners; default http
+	Transport http.RoundTripper // carries requests to the leader; default NewTransport(nil)
+	Log       *slog.Logger      // default slog.Default()
+}
+
+// A Server answers requests. Its methods are safe for concurrent use.
+type Server struct {
+	Config
+	mux     *http.ServeMux
+	handler http.Handler
+	gets    atomic.Uint64 // durio's GETs so far
+	active  atomic.Int64
+	routes  []string
+}
+
+// New returns the server of one node.
+func New(cfg Config) *Server {
+	cfg.Scheme = cmp.Or(cfg.Scheme, "http")
+	cfg.Log = cmp.Or(cfg.Log, slog.Default())
+	if cfg.Transport == nil {
+		cfg.Transport = NewTransport(nil)
+	}
+	s := &Server{Config: cfg, mux: http.NewServeMux()}
+	s.durioRoutes()
+	s.keyRoutes()
+	s.nodeRoutes()
+	s.clusterRoutes()
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.write(w, s.refusal(&fault{status: http.StatusForbidden, words: "another site's page may not write here"}))
+	}))
+	s.handler = guard.Handler(http.HandlerFunc(s.serve))
+	return s
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// A handler computes the answer to one request.
+type handler func(r *http.Request) reply
+
+// open serves a route to anybody, guarded only to those who know the token.
+func (s *Server) open(pattern string, h handler) {
+	s.routes = append(s.routes, pattern)
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.write(w, h(r)) })
+}
+
+func (s *Server) guarded(pattern string, h handler) {
+	s.open(pattern, func(r *http.Request) reply {
+		if !s.knowsToken(r) {
+			return s.refusal(&fault{status: http.StatusUnauthorized, words: "this needs the header Authorization: Bearer TOKEN"})
+		}
+		return h(r)
+	})
+}
+
+func (s *Server) knowsToken(r *http.Request) bool {
+	if s.Token == "" {
+		return true
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare([]byte(token), []byte(s.Token)) == 1
+}
+
+// serve answers what no route matches in JSON too, and bounds what is under way.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	defer s.active.Add(-1)
+	if s.active.Add(1) > maxConcurrent {
+		s.write(w, s.refusal(&fault{status: http.StatusTooManyRequests, words: "too many requests under way"}))
+		return
+	}
+	unmatched, pattern := s.mux.Handler(r)
+	if pattern != "" {
+		s.mux.ServeHTTP(w, r)
+		return
+	}
+	probe := &bare{header: http.Header{}}
+	unmatched.ServeHTTP(probe, r)
+	out := s.refusal(&fault{status: probe.status, words: strings.ToLower(http.StatusText(probe.status))})
+	if allow := probe.header.Get("Allow"); allow != "" {
+		w.Header().Set("Allow", allow)
+	}
+	s.write(w, out)
+}
+
+// bare keeps an answer's head and drops its body.
+type bare struct {
+	header http.Header
+	status int
+}
+
+func (b *bare) Header() http.Header         { return b.header }
+func (b *bare) WriteHeader(status int)      { b.status = status }
+func (b *bare) Write(p []byte) (int, error) { return len(p), nil }
+
+// A reply is a whole answer.
+type reply struct {
+	status      int
+	contentType string
+	body        []byte
+	retryAfter  string
+	notLeader   bool // says this node to one that passed a request on
+}
+
+func (s *Server) write(w http.ResponseWriter, out reply) {
+	h := w.Header()
+	h.Set("Content-Type", cmp.Or(out.contentType, typeJSON))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if out.retryAfter != "" {
+		h.Set("Retry-After", out.retryAfter)
+	}
+	if out.status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+	w.WriteHeader(out.status)
+	if _, err := w.Write(out.body); err != nil {
+		s.Log.Debug("answer not delivered", "err", err)
+	}
+}
+
+// within bounds a request's time by its Troupe-Timeout header.
+func within(r *http.Request) (context.Context, context.CancelFunc, error) {
+	limit := defaultDeadline
+	if asked := r.Header.Get(headerTimeout); asked != "" {
+		d, err := time.ParseDuration(asked)
+		if err != nil || d <= 0 {
+			return nil, nil, malformed("%s: %q is not a positive duration like 500ms or 5s", headerTimeout, asked)
+		}
+		limit = min(d, maxDeadline)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), limit)
+	return ctx, cancel, nil
+}

@@ -66,6 +66,7 @@ type GroupConfig struct {
 
 	MaxEntryBytes      int // default 8 MiB
 	MaxBlockBytes      int // entries that wait together become blocks of about this size; default 1 MiB
+	MaxInflightBlocks  int // blocks not yet committed, beyond which proposals gather for a fuller one; default 2
 	MaxInflightEntries int // proposals not yet answered; default 16,384; past it ErrBusy
 	MaxInflightBytes   int // their bytes; default 64 MiB
 

@@ -130,6 +130,9 @@ const maxInApplier = 4
 // committed passes a new commit index on, and committed entries to the applier.
 func (r *replica) committed(to raft.EntryID) {
 	r.commit = to
+	for len(r.inFlight) > 0 && r.inFlight[0] <= to.Index {
+		r.inFlight = r.inFlight[1:]
+	}
 	if r.leader.Role == raft.Leader {
 		r.ctx.Send(r.syncer, &replication.Advance{Term: r.leader.Term, Commit: to.Index})
 		r.ctx.Send(r.host.heartbeat, &heartbeat.Advance{Group: r.cfg.Group, Term: r.leader.Term, Commit: to})

@@ -126,7 +126,7 @@ func (c GroupConfig) Validate() (err error) {
 	}
 	for name, v := range map[string]int{
 		"MaxEntryBytes": c.MaxEntryBytes, "MaxBlockBytes": c.MaxBlockBytes,
-		"MaxInflightEntries": c.MaxInflightEntries, "MaxInflightBytes": c.MaxInflightBytes, "MaxSessions": c.MaxSessions,
+		"MaxInflightBlocks": c.MaxInflightBlocks, "MaxInflightEntries": c.MaxInflightEntries, "MaxInflightBytes": c.MaxInflightBytes, "MaxSessions": c.MaxSessions,
 	} {
 		fault(v < 0, "%s %d is negative", name, v)
 	}
@@ -144,6 +144,7 @@ func (c GroupConfig) withDefaults() GroupConfig {
 	c.TrailingEntries = cmp.Or(c.TrailingEntries, 10_000)
 	c.MaxEntryBytes = cmp.Or(c.MaxEntryBytes, 8<<20)
 	c.MaxBlockBytes = cmp.Or(c.MaxBlockBytes, 1<<20)
+	c.MaxInflightBlocks = cmp.Or(c.MaxInflightBlocks, 2)
 	c.MaxInflightEntries = cmp.Or(c.MaxInflightEntries, 16_384)
 	c.MaxInflightBytes = cmp.Or(c.MaxInflightBytes, 64<<20)
 	c.SessionTTL = cmp.Or(c.SessionTTL, defaultSessionTTL)

@@ -60,7 +60,8 @@ type replica struct {
 	commit    raft.EntryID
 	handedTo  raft.Index // last index given to the applier
 	applied   raft.Index
-	inApplier int // Committed messages that the applier has not reported done
+	inFlight  []raft.Index // last indices of the blocks proposed here and not yet committed
+	inApplier int          // Committed messages that the applier has not reported done
 
 	patience  uint64 // version of the election timer's last order
 	leader    raft.RoleState

@@ -137,6 +137,9 @@ func (r *replica) flush() {
 		if fx.Proposed == nil || fx.Proposed.First != first || fx.Proposed.Term != block.Term() {
 			panic(fmt.Errorf("actors: proposal placed at %+v, expected first %d", fx.Proposed, first))
 		}
+		if block.Last() > r.commit.Index {
+			r.inFlight = append(r.inFlight, block.Last())
+		}
 		return
 	}
 	for _, w := range r.waiting[len(r.waiting)-len(batch):] {
@@ -145,10 +148,13 @@ func (r *replica) flush() {
 	r.waiting = r.waiting[:len(r.waiting)-len(batch)]
 }
 
-// drained is the mailbox's word that nothing waits: what was gathered goes out as one batch.
+// drained is the mailbox's word that nothing waits: what was gathered goes out as one batch, unless enough blocks are in flight. Each
+// block costs a sync on every node: with many clients, fewer and fuller ones are faster for all. One client alone never waits.
 func (r *replica) drained() {
 	if r.phase == running {
-		r.flush()
+		if len(r.inFlight) < r.cfg.MaxInflightBlocks {
+			r.flush()
+		}
 		r.flushReads()
 	}
 	if r.changed {

@@ -61,6 +61,7 @@ func (r *replica) deposed(term raft.Term) {
 		w.Waiter.Resolve(0, nil, ErrIndeterminate)
 	}
 	r.waiting = r.waiting[:n]
+	r.inFlight = nil
 	r.change.fail(ErrIndeterminate)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-raft/troupe/actors"
+	"github.com/troupe-raft/troupe/election"
 	"github.com/troupe-raft/troupe/raft"
 )
 
@@ -47,7 +48,7 @@ func (troupePeer) start(dir string) (cluster, error) {
 	}
 	for _, n := range c.nodes {
 		g, err := actors.StartGroup(n.host, actors.GroupConfig{
-			Group: 1, Members: members, Addrs: addrs,
+			Group: 1, Members: members, Addrs: addrs, ElectionTimeout: election.Timeout{Min: time.Second, Max: 2 * time.Second},
 			StateMachine: func() actors.StateMachine { return &troupeMachine{machine: &n.machine} },
 		})
 		if err != nil {

@@ -176,7 +176,7 @@ func (r *replica) releaseTail() {
 
 // appliedTo notes what the applier has done.
 func (r *replica) appliedTo(index raft.Index) {
-	r.inApplier--
+	r.inApplier = max(0, r.inApplier-1) // one from before a snapshot was installed may still arrive
 	r.applied = max(r.applied, index)
 	r.changed = true
 	n := 0

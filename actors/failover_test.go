@@ -221,3 +221,29 @@ func TestReplicaThatKeepsCrashingStaysDownWithAReason(t *testing.T) {
 	}
 	await(t, "the replica is back", func() bool { return len(c.nodes[1].ledger.all()) >= 1 && !c.nodes[1].group.Status().Stopped })
 }
+
+// The leader's own state machine panics on a command: its client is told that the outcome is unknown, and the command is applied by all in the end.
+func TestClientOfAPanickingLeaderIsToldUnknown(t *testing.T) {
+	var armed atomic.Bool
+	c := newCluster(t, 3, func(c *testCluster) {
+		c.config = func(_ raft.NodeID, cfg *actors.GroupConfig) {
+			cfg.StateMachine().(*ledger).onApply = func(cmd actors.Command) {
+				if string(cmd.Data) == "poison" && armed.CompareAndSwap(true, false) {
+					panic("user bug")
+				}
+			}
+		}
+	})
+	c.propose("a")
+	armed.Store(true)
+	lead := c.leader()
+	// A follower may apply first and take the panic; then the leader answers.
+	if _, err := lead.group.Propose(withDeadline(t), []byte("poison")); err != nil && !errors.Is(err, actors.ErrIndeterminate) {
+		t.Errorf("got %v, want ErrIndeterminate", err)
+	}
+	if armed.Load() {
+		t.Error("nobody panicked")
+	}
+	c.propose("b")
+	c.converge([]string{"a", "poison", "b"})
+}

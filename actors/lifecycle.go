@@ -222,16 +222,20 @@ func (r *replica) childGone(*actor.PID) {
 
 // pause waits a little, longer from crash to crash, before the replica loads again.
 func (r *replica) pause() {
-	wait := min(crashPause<<(len(r.crashes.times)-1), crashPauseMax)
+	wait := min(crashPause<<max(0, len(r.crashes.times)-1), crashPauseMax)
 	r.crashes.run++
 	r.wakeAfter(wait, &wake{reload: r.crashes.run})
 }
 
 // restart is an operator's wish to start a failed replica again.
 func (r *replica) restart(q *request) {
-	if r.phase == failed && r.alive == 0 && r.host.storeFailure() == nil {
+	if r.phase == failed && r.host.storeFailure() == nil {
 		r.crashes.times = nil
-		r.start()
+		if r.alive == 0 {
+			r.start()
+		} else {
+			r.phase = halting // the last daemon to leave starts it
+		}
 	}
 	q.Resolve(0, nil, r.host.storeFailure())
 }

@@ -2,12 +2,14 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/troupe-raft/troupe/applier"
 	"github.com/troupe-raft/troupe/raft"
 )
 
@@ -70,7 +72,23 @@ func (r *request) Resolve(index raft.Index, result []byte, err error) {
 		return
 	}
 	r.index, r.result, r.err = index, result, err
+	if errors.Is(err, applier.ErrUnknown) {
+		r.err = r.lost()
+	}
 	r.deliver()
+}
+
+// lost is the outcome when the replica ended while it worked on the request.
+func (r *request) lost() error {
+	if r.kind.changesNothing() {
+		return ErrStopped
+	}
+	return ErrIndeterminate
+}
+
+// changesNothing: asking again is safe whatever became of the first.
+func (k requestKind) changesNothing() bool {
+	return k == readRequest || k == leaseReadRequest || k == snapshotRequest
 }
 
 // Dropped answers a request that its mailbox threw away unread.
@@ -212,12 +230,10 @@ func (g *Group) leave(r *request, cause error) error {
 		return r.err
 	default:
 	}
-	switch r.kind {
-	case readRequest, leaseReadRequest, snapshotRequest:
-		return cause // nothing was to be changed
-	default:
-		return &indeterminateError{cause: cause}
+	if r.kind.changesNothing() {
+		return cause
 	}
+	return &indeterminateError{cause: cause}
 }
 
 // An indeterminateError is ErrIndeterminate with what ended the wait.

@@ -86,6 +86,10 @@ func (r *replica) receiveChunkReply(from raft.NodeID, m *remote.SnapshotChunkRep
 func (r *replica) installed(meta raft.SnapshotMeta) {
 	r.commit = raft.EntryID{Index: meta.Index, Term: meta.Term}
 	r.handedTo, r.inApplier = meta.Index, 0
+	for len(r.waiting) > 0 && r.waiting[0].Index <= meta.Index { // the snapshot holds their effects, not their results
+		r.waiting[0].Waiter.Resolve(0, nil, ErrIndeterminate)
+		r.waiting = r.waiting[1:]
+	}
 	r.ctx.Send(r.applier, r.beginApplier(meta))
 	r.host.system.EventStream.Publish(&SnapshotTaken{Node: r.host.cfg.Node, Group: r.cfg.Group, Index: meta.Index, Installed: true})
 }

@@ -95,24 +95,34 @@ func (s *Store) open(fs vfs.FS) (err error) {
 		if err := inspect(s.cfg.FS, dir); err != nil {
 			return err
 		}
-	} else if err := s.cfg.FS.RemoveAll(dir); err != nil { // half made by a first start that was cut short
-		return failed(dir, "cannot be removed", err)
-	}
-	if s.db, err = s.openDatabase(fs, dir, s.home.id.Ready); err != nil {
+	} else if err := s.found(fs, dir); err != nil {
 		return err
 	}
-	if !s.home.id.Ready {
-		id := s.home.id
-		id.Ready = true
-		err = s.home.identifyAs(id)
+	if s.db, err = s.openDatabase(fs, dir, true); err != nil {
+		return err
 	}
-	if err == nil {
-		err = s.sweep()
-	}
-	if err != nil {
+	if err = s.sweep(); err != nil {
 		return errors.Join(err, s.db.Close())
 	}
 	return nil
+}
+
+// found makes the database and closes it again: a new one's first log still has the oldest format, which does not
+// say what was synced.
+func (s *Store) found(fs vfs.FS, dir string) error {
+	if err := s.cfg.FS.RemoveAll(dir); err != nil { // half made by a first start that was cut short
+		return failed(dir, "cannot be removed", err)
+	}
+	db, err := s.openDatabase(fs, dir, false)
+	if err != nil {
+		return err
+	}
+	if err := db.Close(); err != nil {
+		return failed(dir, "cannot be made", err)
+	}
+	id := s.home.id
+	id.Ready = true
+	return s.home.identifyAs(id)
 }
 
 // Failed returns the failure that ended the store, or nil.

@@ -3,6 +3,7 @@ package persister
 import (
 	"io"
 	"io/fs"
+	"strings"
 	"sync/atomic"
 
 	"github.com/cockroachdb/errors/oserror"
@@ -52,7 +53,15 @@ func (f *freezer) opened(op, name string, open func() (vfs.File, error)) (vfs.Fi
 	return &frozenFile{freezer: f, name: name, file: file}, nil // file is nil when that froze us
 }
 
+// Create makes a file. A marker names the current manifest: the manifest's name must be on disk before
+// the marker's is, or a power cut between the two could leave a marker of nothing.
 func (f *freezer) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasPrefix(f.PathBase(name), "marker.") && !f.frozen.Load() {
+		dir := f.PathDir(name)
+		if err := f.caught("sync folder", dir, syncDir(f.FS, dir)); err != nil {
+			return nil, err
+		}
+	}
 	return f.opened("create", name, func() (vfs.File, error) { return f.FS.Create(name, category) })
 }
 

@@ -85,9 +85,6 @@ func (s *scanner) block(base int64, b []byte) (bool, error) {
 		c, ok := s.chunk(b[at:])
 		switch {
 		case ok && c.end:
-			if s.bad >= 0 {
-				return true, &errRotten{s.bad, "the log was closed properly after it"}
-			}
 			return true, nil
 		case ok && s.bad >= 0:
 			if s.log && c.through > s.bad || !s.log && c.starts {
@@ -114,21 +111,26 @@ func (s *scanner) block(base int64, b []byte) (bool, error) {
 	return false, nil
 }
 
+// head returns the length of the header of a chunk of some type; 0 when the file has no such chunks.
+func (s *scanner) head(kind byte) int {
+	switch {
+	case s.log && kind >= 5 && kind <= 8:
+		return recycHead
+	case s.log && kind >= 9 && kind <= 12:
+		return syncedHead
+	case !s.log && kind >= 1 && kind <= 4:
+		return legacyHead
+	}
+	return 0
+}
+
 // chunk parses the chunk that b begins with.
 func (s *scanner) chunk(b []byte) (c chunk, ok bool) {
 	if len(b) < legacyHead {
 		return c, false
 	}
-	kind, head := b[6], legacyHead
-	switch {
-	case s.log && kind >= 5 && kind <= 8:
-		head = recycHead
-	case s.log && kind >= 9 && kind <= 12:
-		head = syncedHead
-	case s.log || kind < 1 || kind > 4:
-		return c, false
-	}
-	if len(b) < head {
+	kind, head := b[6], s.head(b[6])
+	if head == 0 || len(b) < head {
 		return c, false
 	}
 	sum, size := binary.LittleEndian.Uint32(b), head+int(binary.LittleEndian.Uint16(b[4:]))
@@ -163,18 +165,19 @@ func pebbleSum(b []byte) uint32 {
 // extent returns the bytes of the invalid chunk that b begins with, as far as its header can be believed.
 // It is nil when the file ends within the chunk. full tells that b ends where a block does.
 func (s *scanner) extent(b []byte, full bool) []byte {
-	head := legacyHead
-	if s.log {
-		head = syncedHead
+	if len(b) < legacyHead {
+		return nil
+	}
+	head := s.head(b[6])
+	if head == 0 {
+		return b[:legacyHead]
 	}
 	if len(b) < head {
 		return nil
 	}
 	size := head + int(binary.LittleEndian.Uint16(b[4:]))
-	kind := b[6]
-	believable := s.log && kind >= 9 && kind <= 12 && binary.LittleEndian.Uint32(b[7:]) == s.number || !s.log && kind >= 1 && kind <= 4
 	switch {
-	case !believable:
+	case s.log && binary.LittleEndian.Uint32(b[7:]) != s.number:
 		return b[:head]
 	case size <= len(b):
 		return b[:size]

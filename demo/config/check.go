@@ -93,7 +93,14 @@ func (c Config) checkNodes(f *faults) {
 			if a.addr == "" && a.optional {
 				continue
 			}
-			if err := checkAddress(a.addr); err != nil {
+			port, err := checkAddress(a.addr)
+			if c.AnyPort && port == 0 && err == nil {
+				continue
+			}
+			if err == nil && port == 0 {
+				err = fmt.Errorf("%q has no port from 1 to 65535", a.addr)
+			}
+			if err != nil {
 				f.add("%s: %s: %w", name, a.kind, err)
 				continue
 			}
@@ -106,19 +113,19 @@ func (c Config) checkNodes(f *faults) {
 	}
 }
 
-func checkAddress(addr string) error {
+func checkAddress(addr string) (port uint64, err error) {
 	if addr == "" {
-		return errors.New("no address")
+		return 0, errors.New("no address")
 	}
-	host, port, err := net.SplitHostPort(addr)
+	host, text, err := net.SplitHostPort(addr)
 	if err != nil {
-		return fmt.Errorf("%q is not host:port", addr)
+		return 0, fmt.Errorf("%q is not host:port", addr)
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return fmt.Errorf("%q has no port from 1 to 65535", addr)
+	if port, err = strconv.ParseUint(text, 10, 16); err != nil {
+		return 0, fmt.Errorf("%q has no port from 1 to 65535", addr)
 	}
 	if host == "" {
-		return fmt.Errorf("%q names no host: other nodes could not reach it", addr)
+		return 0, fmt.Errorf("%q names no host: other nodes could not reach it", addr)
 	}
-	return nil
+	return port, nil
 }

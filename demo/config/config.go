@@ -23,6 +23,7 @@ type Config struct {
 	Chaos           bool   // POST /v1/chaos is served
 	TLS             TLS
 	Nodes           []Node
+	AnyPort         bool // port 0 in Nodes takes a free one; never from a file, whose nodes must find each other
 }
 
 // A Node is one member, founding or to be added later.

@@ -1,0 +1,221 @@
+// Package client talks to a demo cluster over HTTP. A Client tries one node after the other until one answers, and
+// writes under a session, so that a write that was sent twice is applied once.
+package client
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/troupe-raft/troupe/demo/api"
+)
+
+const (
+	defaultTimeout = 10 * time.Second
+	dialTimeout    = 2 * time.Second
+	tryTimeout     = 5 * time.Second // one node's time to answer, or less
+	travelTime     = time.Second     // granted to the answer beyond what the node was told
+	firstPause     = 20 * time.Millisecond
+	maxPause       = 500 * time.Millisecond
+	maxAnswer      = 256 << 20 // bytes
+)
+
+// Config says where the cluster is.
+type Config struct {
+	Addrs   []string      // URLs of nodes, any number; http:// may be left out
+	Token   string        // of the cluster, when it has one
+	Timeout time.Duration // of a call, with all its retries; default 10s
+	TLS     *tls.Config   // for https addresses
+}
+
+// A Client is a connection to a cluster. Its methods are safe for concurrent use; writes go one after the other, in the order of the session.
+type Client struct {
+	cfg  Config
+	http *http.Client
+
+	place sync.Mutex
+	last  int // index of the address that answered last
+
+	writing sync.Mutex // held during a write
+	session string     // empty: none open
+	seq     uint64     // of the last write
+}
+
+// New returns a client. It connects when it is first asked; the error is for addresses that are no URLs.
+func New(cfg Config) (*Client, error) {
+	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
+	addrs := make([]string, 0, len(cfg.Addrs))
+	var faults []error
+	for _, addr := range cfg.Addrs {
+		if !strings.Contains(addr, "://") {
+			addr = "http://" + addr
+		}
+		u, err := url.Parse(addr)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
+			faults = append(faults, fmt.Errorf("%q is not an address like http://127.0.0.1:8001", addr))
+			continue
+		}
+		addrs = append(addrs, u.Scheme+"://"+u.Host)
+	}
+	if len(cfg.Addrs) == 0 {
+		faults = append(faults, errors.New("no address is given"))
+	}
+	cfg.Addrs = addrs
+	return &Client{cfg: cfg, http: &http.Client{Transport: &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSClientConfig:     cfg.TLS,
+		TLSHandshakeTimeout: dialTimeout,
+		MaxIdleConnsPerHost: 8,
+		IdleConnTimeout:     time.Minute,
+	}}}, errors.Join(faults...)
+}
+
+// An Error is what a node answered instead of a result.
+type Error struct {
+	Status  int    // HTTP's
+	Message string // in words
+	Outcome string // api.Refused or api.Unknown
+	Leader  uint64 // 0: none known
+}
+
+func (e *Error) Error() string {
+	if e.Outcome == api.Unknown {
+		return e.Message + " (it may or may not have taken effect)"
+	}
+	return e.Message
+}
+
+// A request is one call with what its retries need.
+type request struct {
+	method, path string
+	in           any  // JSON body; nil: none
+	out          any  // what a 200 is decoded into; nil: nothing
+	safe         bool // to be sent again after an unknown outcome
+	session      string
+	seq          uint64
+}
+
+// do sends a request to one node after the other until there is an answer that stands.
+func (c *Client) do(ctx context.Context, q request) error {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	var text []byte
+	if q.in != nil {
+		var err error
+		if text, err = json.Marshal(q.in); err != nil {
+			return err
+		}
+	}
+	pause, at := firstPause, c.start()
+	var doubt error
+	for tried := 1; ; tried++ {
+		err := c.try(ctx, c.cfg.Addrs[at], q, text)
+		var answered *Error
+		switch {
+		case err == nil:
+			c.remember(at)
+			return nil
+		case errors.As(err, &answered) && answered.Outcome == api.Unknown:
+			doubt = err
+		case errors.As(err, &answered) && answered.Status != http.StatusServiceUnavailable && answered.Status != http.StatusTooManyRequests:
+			return cmp.Or(doubt, err)
+		}
+		if doubt != nil && !q.safe {
+			return doubt
+		}
+		at = (at + 1) % len(c.cfg.Addrs)
+		if tried%len(c.cfg.Addrs) != 0 && answered == nil {
+			continue // another node may be up
+		}
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, maxPause)
+		case <-ctx.Done():
+			return cmp.Or(doubt, err)
+		}
+	}
+}
+
+// try sends a request to one node. An error that is no *Error means that the node did not answer; when it may have taken the
+// request it is wrapped in one of unknown outcome.
+func (c *Client) try(ctx context.Context, addr string, q request, text []byte) error {
+	limit := tryTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline))
+	}
+	if limit <= 0 {
+		return ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit+travelTime)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, q.method, addr+q.path, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	r.Header.Set(api.HeaderTimeout, limit.String())
+	if text != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if c.cfg.Token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.cfg.Token)
+	}
+	if q.session != "" {
+		r.Header.Set(api.HeaderSession, q.session)
+		if q.seq != 0 {
+			r.Header.Set(api.HeaderSeq, strconv.FormatUint(q.seq, 10))
+		}
+	}
+	res, err := c.http.Do(r)
+	if err != nil {
+		return lost(q, err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return lost(q, err)
+	}
+	if res.StatusCode == http.StatusOK {
+		if q.out == nil {
+			return nil
+		}
+		return json.Unmarshal(body, q.out)
+	}
+	var e api.Error
+	if json.Unmarshal(body, &e) != nil || e.Error == "" {
+		e = api.Error{Error: res.Status, Outcome: api.Unknown}
+	}
+	return &Error{Status: res.StatusCode, Message: e.Error, Outcome: e.Outcome, Leader: e.Leader}
+}
+
+// lost tells a node that was never reached from one that may have taken a write.
+func lost(q request, err error) error {
+	var op *net.OpError
+	if q.method == http.MethodGet || errors.As(err, &op) && op.Op == "dial" {
+		return err
+	}
+	return &Error{Message: err.Error(), Outcome: api.Unknown}
+}
+
+func (c *Client) start() int {
+	c.place.Lock()
+	defer c.place.Unlock()
+	return c.last
+}
+
+func (c *Client) remember(at int) {
+	c.place.Lock()
+	defer c.place.Unlock()
+	c.last = at
+}

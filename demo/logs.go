@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"github.com/troupe-raft/troupe/demo/config"
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// loggers names a logger per module for one node, all writing to one place.
+func loggers(out io.Writer, levels config.Levels) func(node raft.NodeID) func(module string) *slog.Logger {
+	text := slog.NewTextHandler(out, &slog.HandlerOptions{Level: levels.Min()})
+	return func(node raft.NodeID) func(string) *slog.Logger {
+		return func(module string) *slog.Logger {
+			log := slog.New(leveled{text, levels.Of(module)}).With("module", module)
+			if module == "raft" || module == "remote" {
+				return log // their records name the node themselves
+			}
+			return log.With("node", uint64(node))
+		}
+	}
+}
+
+// warnings is a logger's more silent sister.
+func warnings(log *slog.Logger) *slog.Logger {
+	return slog.New(leveled{log.Handler(), slog.LevelWarn})
+}
+
+// leveled lets records of a level and above through.
+type leveled struct {
+	slog.Handler
+	level slog.Level
+}
+
+func (l leveled) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= l.level && l.Handler.Enabled(ctx, level)
+}
+
+func (l leveled) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return leveled{l.Handler.WithAttrs(attrs), l.level}
+}
+
+func (l leveled) WithGroup(name string) slog.Handler {
+	return leveled{l.Handler.WithGroup(name), l.level}
+}

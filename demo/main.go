@@ -1,0 +1,82 @@
+// Command demo runs Troupe as a replicated key-value store: a whole cluster in one process, one node of many, or a
+// client of either. README.md beside this file tells how.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/troupe-raft/troupe/demo/config"
+)
+
+// Exit statuses.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run executes one command line and returns the exit status.
+func run(args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.Execute()
+	if err == nil {
+		return exitOK
+	}
+	var wrong *usageError
+	if !errors.As(err, &wrong) {
+		fmt.Fprintln(stderr, "demo:", oneLine(err))
+		return exitFailed
+	}
+	for _, fault := range config.Faults(wrong.err) {
+		fmt.Fprintln(stderr, "demo:", oneLine(fault))
+	}
+	return exitUsage
+}
+
+func oneLine(err error) string {
+	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}
+
+// A usageError is a wrong command line or configuration.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usage(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+func newRoot() *cobra.Command {
+	root := clusterCommand()
+	root.Use = "demo"
+	root.Short = "A replicated key-value store built on Troupe"
+	root.Long = "Runs Troupe as a replicated key-value store. Without a command it does what `demo cluster` does."
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(clusterCommand(), nodeCommand(), ctlCommand(), versionCommand())
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage("%s: %w", c.CommandPath(), err) })
+	return root
+}
+
+// args wants as many arguments as there are names.
+func args(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, given []string) error {
+		if len(given) != len(names) {
+			if len(names) == 0 {
+				return usage("%s: unknown command or argument %q", c.CommandPath(), given[0])
+			}
+			return usage("%s wants %s, got %d arguments", c.CommandPath(), strings.Join(names, " "), len(given))
+		}
+		return nil
+	}
+}

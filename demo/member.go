@@ -1,0 +1,248 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-raft/troupe/actors"
+	"github.com/troupe-raft/troupe/demo/config"
+	"github.com/troupe-raft/troupe/demo/kv"
+	"github.com/troupe-raft/troupe/demo/web"
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// The demo replicates one group.
+const theGroup raft.GroupID = 1
+
+// Limits of the HTTP server. What a request may wait for is bounded by its own deadline.
+const (
+	headerTimeout = 5 * time.Second
+	bodyTimeout   = 30 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10 // bytes
+)
+
+// A member is one node that runs in this process: its host, its replica and its HTTP server.
+type member struct {
+	cfg    config.Config
+	self   config.Node
+	logs   func(module string) *slog.Logger
+	host   *actors.Host
+	group  *actors.Group
+	http   *http.Server
+	listen net.Listener
+	cancel context.CancelFunc // of the requests under way
+	served chan error
+}
+
+// openMember takes the node's addresses and opens its data.
+func openMember(cfg config.Config, self config.Node, logs func(string) *slog.Logger) (*member, error) {
+	m := &member{cfg: cfg, self: self, logs: logs, served: make(chan error, 1)}
+	listen, err := net.Listen("tcp", self.HTTP)
+	if err != nil {
+		return nil, fmt.Errorf("http: %w", err)
+	}
+	m.listen, m.self.HTTP = listen, bound(self.HTTP, listen.Addr().String())
+	if err := m.openHost(); err != nil {
+		return nil, errors.Join(err, listen.Close())
+	}
+	return m, nil
+}
+
+// bound is an address with the port that was taken for it, if it left the choice open.
+func bound(asked, got string) string {
+	host, port, _ := net.SplitHostPort(asked)
+	if port != "0" {
+		return asked
+	}
+	_, port, _ = net.SplitHostPort(got)
+	return net.JoinHostPort(host, port)
+}
+
+func (m *member) openHost() error {
+	secure, err := m.cfg.TLS.Peer()
+	if err != nil {
+		return err
+	}
+	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+		return warnings(m.logs("raft").With("source", "protoactor"))
+	}))
+	peers := map[raft.NodeID]string{}
+	for _, n := range m.cfg.Nodes {
+		if n.ID != m.self.ID && !m.cfg.AnyPort {
+			peers[n.ID] = n.Raft
+		}
+	}
+	m.host, err = actors.StartHost(system, actors.HostConfig{
+		Node: m.self.ID, Cluster: m.cfg.ClusterName(), Listen: m.self.Raft, Peers: peers, TLS: secure,
+		Dir:               filepath.Join(m.cfg.Data, strconv.FormatUint(uint64(m.self.ID), 10)),
+		HeartbeatInterval: m.cfg.Heartbeat, Log: m.logs("demo"), Loggers: m.logs,
+	})
+	if err == nil {
+		m.self.Raft = bound(m.self.Raft, m.host.Addr())
+	}
+	return err
+}
+
+// start runs the replica and serves. nodes are all nodes, with the addresses that they really have.
+func (m *member) start(nodes []config.Node) error {
+	store := kv.NewStore()
+	group := actors.GroupConfig{
+		Group: theGroup, Addrs: map[raft.NodeID]string{}, Tags: map[raft.NodeID]string{},
+		Apply: func(c actors.Command) []byte { return store.Apply(c.Data) }, Snapshot: store.Snapshot, Restore: store.Restore,
+		ElectionTimeout: m.cfg.ElectionTimeout, SnapshotEvery: cmp.Or(m.cfg.SnapshotEvery, actors.NoSnapshots),
+	}
+	if !m.self.Join {
+		group.Members = m.cfg.Founders()
+	}
+	peers := map[raft.NodeID]string{}
+	for _, n := range nodes {
+		group.Addrs[n.ID], group.Tags[n.ID], peers[n.ID] = n.Raft, n.HTTP, n.HTTP
+		if n.ID != m.self.ID {
+			m.host.SetPeer(n.ID, n.Raft)
+		}
+	}
+	var err error
+	if m.group, err = actors.StartGroup(m.host, group); err != nil {
+		return err
+	}
+	if err := m.loaded(); err != nil {
+		return err
+	}
+	return m.serve(store, peers)
+}
+
+// startTimeout bounds the reading of the log and the snapshot at start. startPoll is between looks at how far it is.
+const (
+	startTimeout = 10 * time.Minute
+	startPoll    = 2 * time.Millisecond
+)
+
+// loaded waits until the replica has read its disk. A disk that it cannot use is an error.
+func (m *member) loaded() error {
+	timeout := time.After(startTimeout)
+	poll := time.NewTicker(startPoll)
+	defer poll.Stop()
+	for {
+		switch s := m.group.Status(); {
+		case s.Err != nil:
+			return s.Err
+		case !s.Stopped:
+			return nil
+		}
+		select {
+		case <-poll.C:
+		case <-timeout:
+			return fmt.Errorf("node %d has not read its log within %v", m.self.ID, startTimeout)
+		}
+	}
+}
+
+func (m *member) serve(store *kv.Store, peers map[raft.NodeID]string) error {
+	server, err := m.cfg.TLS.Server()
+	if err != nil {
+		return err
+	}
+	client, err := m.cfg.TLS.Client()
+	if err != nil {
+		return err
+	}
+	cfg := web.Config{
+		Node: m.self.ID, Group: m.group, Store: store, Peers: peers, Token: m.cfg.Token,
+		Transport: web.NewTransport(client), Log: m.logs("demo"), Scheme: m.scheme(),
+	}
+	if m.cfg.Chaos {
+		cfg.Chaos = m.host.SetChaos
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	m.cancel = cancel
+	m.http = &http.Server{
+		Handler: web.New(cfg), TLSConfig: server, BaseContext: func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(m.logs("demo").Handler(), slog.LevelDebug),
+	}
+	go func() {
+		if server != nil {
+			m.served <- m.http.ServeTLS(m.listen, "", "")
+		} else {
+			m.served <- m.http.Serve(m.listen)
+		}
+	}()
+	return nil
+}
+
+func (m *member) scheme() string {
+	if m.cfg.TLS.HTTPCert != "" {
+		return "https"
+	}
+	return "http"
+}
+
+// ready is the line that tells the world where the node serves.
+func (m *member) ready() string {
+	return fmt.Sprintf("ready node=%d http=%s://%s resp=%s raft=%s", m.self.ID, m.scheme(), m.self.HTTP, "-", m.self.Raft)
+}
+
+// Parts of the time that a graceful stop has.
+const (
+	handOver = time.Second            // to pass leadership on
+	finish   = 500 * time.Millisecond // for requests under way to end by themselves, then again once they are told to
+)
+
+// stop ends the node: leadership goes to another one if handOff, requests end, then the replica and the host.
+// What was still waiting is answered as refused or unknown.
+func (m *member) stop(ctx context.Context, handOff bool) error {
+	if handOff {
+		m.passOn(ctx)
+	}
+	if m.http != nil {
+		for range 2 {
+			part, cancel := context.WithTimeout(ctx, finish)
+			err := m.http.Shutdown(part)
+			cancel()
+			m.cancel()
+			if err == nil {
+				break
+			}
+		}
+		_ = m.http.Close() // whoever is still connected was told all there is to tell
+	} else {
+		_ = m.listen.Close()
+	}
+	return m.host.Stop(ctx)
+}
+
+// passOn spares the others an election timeout. It may fail: they elect a leader by themselves.
+func (m *member) passOn(ctx context.Context) {
+	if m.group == nil {
+		return
+	}
+	s := m.group.Status()
+	if s.Role != raft.Leader || s.Stopped {
+		return
+	}
+	var to actors.MemberStatus
+	for _, other := range s.Members {
+		if other.ID != m.self.ID && other.Voter && other.Active && (to.ID == raft.None || other.Match > to.Match) {
+			to = other
+		}
+	}
+	if to.ID == raft.None {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, handOver)
+	defer cancel()
+	if err := m.group.Transfer(ctx, to.ID); err != nil {
+		m.logs("demo").Info("leadership was not passed on", "to", uint64(to.ID), "err", err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"github.com/troupe-raft/troupe/heartbeat"
 	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/replication"
+	"github.com/troupe-raft/troupe/snapshotter"
 )
 
 // leadershipMoved follows a change of role, term or leader.
@@ -52,6 +53,7 @@ func (r *replica) beat() {
 // deposed ends what this replica did as the leader of a term. What it proposed and did not see committed is unknown from here on.
 func (r *replica) deposed(term raft.Term) {
 	r.ctx.Send(r.syncer, &replication.Rest{})
+	r.ctx.Send(r.snapshotter, &snapshotter.Abort{Term: term})
 	r.ctx.Send(r.host.heartbeat, &heartbeat.Rest{Group: r.cfg.Group, Term: term})
 	n := len(r.waiting)
 	for n > 0 && r.waiting[n-1].Index > r.commit.Index {

@@ -127,7 +127,7 @@ func (c *Client) do(ctx context.Context, q request) error {
 		case err == nil:
 			c.remember(at)
 			return nil
-		case errors.As(err, &answered) && answered.Outcome == api.Unknown:
+		case errors.As(err, &answered) && answered.Outcome == api.Unknown && answered.Status != http.StatusOK:
 			doubt = err
 		case errors.As(err, &answered) && answered.Status != http.StatusServiceUnavailable && answered.Status != http.StatusTooManyRequests:
 			return cmp.Or(doubt, err)
@@ -190,11 +190,17 @@ func (c *Client) try(ctx context.Context, addr string, q request, text []byte) e
 		if q.out == nil {
 			return nil
 		}
-		return json.Unmarshal(body, q.out)
+		if err := json.Unmarshal(body, q.out); err != nil {
+			return &Error{Status: res.StatusCode, Message: "the answer makes no sense: " + err.Error(), Outcome: api.Unknown}
+		}
+		return nil
 	}
 	var e api.Error
 	if json.Unmarshal(body, &e) != nil || e.Error == "" {
-		e = api.Error{Error: res.Status, Outcome: api.Unknown}
+		e = api.Error{Error: res.Status, Outcome: api.Refused} // from something that stands between us and the node
+		if res.StatusCode >= http.StatusInternalServerError {
+			e.Outcome = api.Unknown
+		}
 	}
 	return &Error{Status: res.StatusCode, Message: e.Error, Outcome: e.Outcome, Leader: e.Leader}
 }

@@ -30,7 +30,8 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	file := filepath.Join(dir, "demo")
-	if out, err := exec.Command("go", "build", "-o", file, ".").CombinedOutput(); err != nil {
+	args := append([]string{"build", "-o", file}, buildFlags...)
+	if out, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return file, nil
@@ -43,6 +44,9 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(status)
 }
+
+// buildFlags makes the processes watch for races when the tests do.
+var buildFlags []string
 
 // built is the binary, once a test has asked for it.
 var built string

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptrace"
 	"os"
 	"strings"
 	"sync"
@@ -298,20 +300,50 @@ func TestClusterCommand(t *testing.T) {
 	p.terminate(syscall.SIGINT)
 }
 
-// TestSecondSignal ends a stop that takes its time. A request that waits for a leader is what it waits for.
+// waiter sends a node that has no leader a write that waits for one, and returns once the node has it.
+func (s *site) waiter(i int) <-chan *http.Response {
+	s.t.Helper()
+	sent, answered := make(chan struct{}), make(chan *http.Response, 1)
+	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }}
+	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(s.t.Context(), trace), "PUT", "http://"+s.http[i]+"/v1/kv/k", strings.NewReader(`{"value":"v"}`))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set(api.HeaderTimeout, "30s")
+	go func() {
+		defer close(answered)
+		res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+		if err == nil {
+			res.Body.Close()
+			answered <- res
+		}
+	}()
+	<-sent
+	return answered
+}
+
+// TestStopAnswersWhoWaits wants a graceful stop to refuse what is still waiting, not to sit it out.
+func TestStopAnswersWhoWaits(t *testing.T) {
+	s := newSite(t, 3, 3, "")
+	s.start(0)
+	answered := s.waiter(0)
+	s.nodes[0].terminate(graceful)
+	if res := <-answered; res == nil || res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("answered %+v", res)
+	}
+}
+
+// TestSecondSignal ends at once a stop that would wait for a request. Both signals reach the process together, while it is stopped.
 func TestSecondSignal(t *testing.T) {
 	s := newSite(t, 3, 3, "")
 	s.start(0)
-	waiting := make(chan error, 1)
-	go func() {
-		_, err := s.client(0).Put(t.Context(), "k", "v")
-		waiting <- err
-	}()
-	for range 2 {
-		if err := s.nodes[0].cmd.Process.Signal(graceful); err != nil {
-			break // it was faster
+	s.waiter(0)
+	for _, signal := range []os.Signal{syscall.SIGSTOP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGCONT} {
+		if err := s.nodes[0].cmd.Process.Signal(signal); err != nil {
+			t.Fatal(err)
 		}
 	}
-	s.nodes[0].status(5 * time.Second)
-	t.Log("ended with", s.nodes[0].cmd.ProcessState)
+	if status := s.nodes[0].status(5 * time.Second); status != exitFailed {
+		t.Errorf("exit status %d", status)
+	}
 }

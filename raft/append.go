@@ -112,7 +112,7 @@ func (n *Node) truncate(from Index) {
 	for k > 0 && n.changes[k-1].Index >= from {
 		k--
 	}
-	n.changes = n.changes[:k:k] // appending must not write into what a Clone or an Effect may share
+	n.changes = n.changes[:k]
 }
 
 // doubt notes that the entries from index from on are about to be replaced: acknowledgements of earlier writes

@@ -281,6 +281,28 @@ func TestLateConfirmationWithinATerm(t *testing.T) {
 	if got := s.do(Persisted{Term: 9, Last: 99, Hard: HardState{Term: 9}}); !reflect.DeepEqual(got, Effects{}) || s.Status().Durable != 7 {
 		t.Fatal("a confirmation from the future counts")
 	}
+	if _, o := sent[*HeartbeatReply](t, s.do(Received{3, &Heartbeat{Term: 4, Leader: 3}}), 3); o.AfterSync {
+		t.Fatal("a confirmation from the future is believed")
+	}
+	// A later term starts without doubts, though its log is shorter than what was once there.
+	s.at += testElection
+	s.sync(Elapsed{})
+	s.truncateTo(t, 5)
+	s.get(2, &RequestVoteReply{Term: s.Term(), Asked: s.Term() + 1, Granted: true, PreVote: true})
+	s.get(2, &RequestVoteReply{Term: s.Term(), Asked: s.Term(), Granted: true})
+	if s.Role() != Leader || s.Status().Durable != s.LastIndex() {
+		t.Fatalf("%+v", s.Status())
+	}
+}
+
+// truncateTo lets a leader of the next term cut the log, and its time pass.
+func (s *subject) truncateTo(t *testing.T, last Index) {
+	t.Helper()
+	term := s.Term() + 1
+	prev, _ := s.TermAt(last - 1)
+	s.get(3, &AppendEntries{Term: term, Leader: 3, Prev: EntryID{last - 1, prev}, Runs: []Run{{last, last, term}}})
+	s.at += testElection
+	s.sync(Elapsed{})
 }
 
 // A term that is not durable is not spoken of, whatever the message.

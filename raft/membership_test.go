@@ -110,6 +110,18 @@ func TestSimpleChanges(t *testing.T) {
 	}
 }
 
+// A smaller quorum may have an entry that the larger one lacked; nobody need answer again for it to be committed.
+func TestRemovalCommitsWhatTheRestHas(t *testing.T) {
+	s := established(t, voters(1, 2, 3, 4))
+	s.sync(Propose{Count: 1})
+	if s.matched(2, 2); s.CommitIndex() != 1 {
+		t.Fatal("two of four commit")
+	}
+	if e := s.do(ChangeMembership{Target: voters(1, 2, 3)}); e.Commit.Index != 2 {
+		t.Fatalf("%+v", e.Commit)
+	}
+}
+
 func TestMembersAreKept(t *testing.T) {
 	m := Membership{Voters: []NodeID{1, 2, 3}, Members: []Member{{1, "one", ""}, {2, "two", ""}, {3, "three", "x"}}}
 	s := established(t, m)

@@ -56,7 +56,8 @@ type told struct {
 // have been. The first Step then has Effects.Reset, so that the disk follows.
 //
 // A server that has ever had a term counts as having heard a leader at now, because the one it forgot may hold a
-// lease; until ElectionMin from now it refuses to vote, itself included.
+// lease; until ElectionMin from now it refuses to vote, itself included. Only the sole voter of a membership that
+// is committed has nobody to wait for.
 func New(cfg Config, st State, now time.Duration) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -69,9 +70,6 @@ func New(cfg Config, st State, now time.Duration) (*Node, error) {
 		contact: never, commit: st.Snapshot.Index,
 	}
 	n.told = told{hard: st.Hard, commit: n.commit}
-	if st.Hard.Term > 0 {
-		n.contact = now
-	}
 	if st.Snapshot.Term > n.hard.Term { // the write of the term was lost, hence never spoken
 		n.hard = HardState{Term: st.Snapshot.Term}
 	}
@@ -87,11 +85,21 @@ func New(cfg Config, st State, now time.Duration) (*Node, error) {
 	}
 	n.durable = n.log.Last()
 	n.refreshMembers()
+	if st.Hard.Term > 0 && !n.alone() {
+		n.contact = now
+	}
 	n.out.Membership = nil // the caller reads it from Membership
 	n.settleRole()
 	n.out.Patience = KeepWaiting
 	n.told.role = n.roleState()
 	return n, n.Check()
+}
+
+// alone reports whether nobody but this server can lead or have led lately: it is the only voter, by a
+// membership that the snapshot or the founding made certain.
+func (n *Node) alone() bool {
+	m := n.members.Membership
+	return n.members.Index <= n.snapshot.Index && !m.Joint() && len(m.Voters) == 1 && m.Voters[0] == n.cfg.ID
 }
 
 // Step lets ev happen at now, on a clock that never goes back, and says what to do about it.
@@ -250,7 +258,6 @@ func (n *Node) endLeadership(term Term, leader NodeID) {
 		n.endTransfer(lost)
 	}
 	n.peers = nil
-	n.contact = never
 }
 
 // answered notes a reply from a peer and reports whether it counts: this server leads the reply's term, and

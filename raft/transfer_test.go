@@ -149,6 +149,9 @@ func TestTimeoutNow(t *testing.T) {
 		if !c.runs {
 			continue
 		}
+		if s.Leader() != None {
+			t.Errorf("follows %d into the term that it wants to lead", s.Leader())
+		}
 		// No prevote, though it heard its leader just now; and the voters are told why.
 		m, o := sent[*RequestVote](t, e, 3)
 		if *m != (RequestVote{Term: 5, Candidate: 1, Last: EntryID{1, 1}, Transfer: true}) || !o.AfterSync {
@@ -157,6 +160,19 @@ func TestTimeoutNow(t *testing.T) {
 		if e = s.do(Received{2, &c.msg}); e.Hard != nil || s.Term() != 5 {
 			t.Errorf("%s: the message repeated starts another election", name)
 		}
+	}
+}
+
+// The promise to the leader that asked for the election is over with it.
+func TestTransferEndsThePromise(t *testing.T) {
+	s := newSubject(t, disk(voters(1, 2, 3), 4))
+	s.get(2, &Heartbeat{Term: 4, Leader: 2})
+	s.get(2, &TimeoutNow{Term: 4, Leader: 2})
+	s.get(2, &RequestVoteReply{Term: 5, Asked: 5, Granted: true})
+	s.sync(StepDown{})
+	r, _ := sent[*RequestVoteReply](t, s.get(3, &RequestVote{Term: 6, Candidate: 3, Last: s.log.LastID(), PreVote: true}), 3)
+	if !r.Granted {
+		t.Fatal("refuses a prevote for having heard the leader before itself")
 	}
 }
 

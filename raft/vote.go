@@ -39,7 +39,7 @@ func (n *Node) campaign() {
 	}
 	n.role = PreCandidate
 	n.leader = None
-	n.askVotes(&RequestVote{Term: n.hard.Term + 1, PreVote: true}, !n.hearsLeader())
+	n.askVotes(&RequestVote{Term: n.hard.Term + 1, PreVote: true})
 	n.countPrevotes()
 }
 
@@ -47,13 +47,13 @@ func (n *Node) campaign() {
 func (n *Node) startElection(transfer bool) {
 	n.enterTerm(HardState{Term: n.hard.Term + 1, Vote: n.cfg.ID})
 	n.role = Candidate
-	n.askVotes(&RequestVote{Term: n.hard.Term, Transfer: transfer}, true)
+	n.askVotes(&RequestVote{Term: n.hard.Term, Transfer: transfer})
 }
 
 // askVotes sends m to the other voters and casts the candidate's own vote.
-func (n *Node) askVotes(m *RequestVote, own bool) {
+func (n *Node) askVotes(m *RequestVote) {
 	n.out.Patience = WaitAfresh
-	n.ballots = append(n.ballots[:0], ballot{from: n.cfg.ID, granted: own})
+	n.ballots = append(n.ballots[:0], ballot{from: n.cfg.ID, granted: true})
 	m.Candidate, m.Last = n.cfg.ID, n.log.LastID()
 	voters := Membership{Voters: n.members.Membership.Voters, Outgoing: n.members.Membership.Outgoing}
 	for _, id := range voters.IDs() {
@@ -72,13 +72,12 @@ func (n *Node) onRequestVote(m *RequestVote) {
 		n.send(n.from, &RequestVoteReply{Term: n.hard.Term, Asked: m.Term, Granted: grant, PreVote: true}, grant)
 		return
 	}
-	again := m.Term == n.hard.Term && n.hard.Vote == m.Candidate
-	held := !again && !m.Transfer && n.hearsLeader()
+	held := !m.Transfer && n.hearsLeader()
 	if m.Term > n.hard.Term && !held {
 		n.follow(m.Term, None)
 	}
-	free := n.hard.Vote == None && n.leader == None
-	grant := m.Term == n.hard.Term && !held && (again || free && n.upToDate(m.Last))
+	free := n.hard.Vote == None || n.hard.Vote == m.Candidate
+	grant := m.Term == n.hard.Term && !held && free && n.upToDate(m.Last)
 	if grant {
 		n.hard.Vote = m.Candidate
 		n.out.Patience = WaitAfresh
@@ -169,7 +168,6 @@ func (n *Node) lead() {
 	n.ballots = n.ballots[:0]
 	n.contact = never
 	n.noLease = false
-	n.peers = nil
 	n.refreshPeers()
 	n.termFirst = n.appendOwn(1, NoOp, nil).First
 	n.round++

@@ -114,15 +114,27 @@ func TestNonVoterNeverCampaigns(t *testing.T) {
 // A server that votes in the old half of a joint membership may still be needed.
 func TestOutgoingVoterCampaigns(t *testing.T) {
 	s := newSubject(t, disk(Membership{Voters: []NodeID{2, 3}, Outgoing: []NodeID{1, 2}}, 4))
-	s.do(Elapsed{})
+	e := s.do(Elapsed{})
 	if s.Role() != PreCandidate {
 		t.Fatalf("%v", s.Role())
 	}
+	sent[*RequestVote](t, e, 2)
+	sent[*RequestVote](t, e, 3)
+	if len(e.Send) != 2 {
+		t.Fatalf("%+v", e.Send)
+	}
+	s = newSubject(t, disk(Membership{Voters: []NodeID{1, 2}, Outgoing: []NodeID{2, 3}}, 4))
+	sent[*RequestVote](t, s.do(Elapsed{}), 3)
 }
 
 func TestElectionSteps(t *testing.T) {
 	s := newSubject(t, disk(voters(1, 2, 3, 4, 5), 4, 1, 4))
+	s.get(5, &Heartbeat{Term: 4, Leader: 5})
+	s.at += testElection
 	e := s.do(Elapsed{})
+	if s.Leader() != None {
+		t.Fatalf("still follows %d", s.Leader())
+	}
 	if s.Role() != PreCandidate || s.Term() != 4 || e.Hard != nil || len(e.Send) != 4 || e.Patience != WaitAfresh {
 		t.Fatalf("%v, %+v", s.Role(), e)
 	}
@@ -305,6 +317,27 @@ func TestRestartKeepsPromise(t *testing.T) {
 	}
 	if fresh.Step(0, Campaign{}); fresh.Role() != Candidate {
 		t.Fatal("a server that never had a term waits for nobody")
+	}
+}
+
+// The only voter of a committed membership waits for nobody; one that may be in the midst of a change does.
+func TestRestartAlone(t *testing.T) {
+	for _, c := range []struct {
+		st   State
+		runs bool
+	}{
+		{disk(voters(1), 4, 1), true},
+		{State{Hard: HardState{Term: 4}, Snapshot: SnapshotMeta{Index: 3, Term: 2, Membership: voters(1)}, Runs: logOf(1, 2, 2, 3), Changes: []Change{{2, voters(1)}}}, true},
+		{State{Hard: HardState{Term: 4}, Snapshot: SnapshotMeta{Membership: voters(1, 2)}, Runs: logOf(1, 2), Changes: []Change{{2, voters(1)}}}, false},
+		{disk(Membership{Voters: []NodeID{1}, Outgoing: []NodeID{1, 2}}, 4), false},
+		{disk(voters(1, 2), 4), false},
+	} {
+		s := newSubject(t, c.st)
+		s.at = 0
+		s.do(Campaign{})
+		if got := s.Role() == Candidate; got != c.runs {
+			t.Errorf("%+v: %v", c.st, s.Role())
+		}
 	}
 }
 

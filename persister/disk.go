@@ -75,7 +75,7 @@ func Open(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s.home = home
-	s.ice = &freezer{FS: cfg.FS, report: s.diskFailed}
+	s.ice = &freezer{FS: cfg.FS, home: home, report: s.diskFailed}
 	fs, slow := vfs.WithDiskHealthChecks(s.ice, cfg.SlowDisk, nil, func(i vfs.DiskSlowInfo) {
 		s.log.Warn("disk is slow", "operation", i.String())
 	})
@@ -92,7 +92,7 @@ func Open(cfg Config) (*Store, error) {
 func (s *Store) open(fs vfs.FS) (err error) {
 	dir := s.home.path(databaseName)
 	if s.home.id.Ready {
-		if err := inspect(s.cfg.FS, dir); err != nil {
+		if s.ice.newest, err = inspect(s.home); err != nil {
 			return err
 		}
 	} else if err := s.found(fs, dir); err != nil {

@@ -1,9 +1,11 @@
 package persister
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/errors/oserror"
@@ -18,9 +20,13 @@ import (
 // store acknowledges nothing after that. Until arm is called, errors pass unchanged.
 type freezer struct {
 	vfs.FS
+	home   *home
 	armed  atomic.Bool
 	frozen atomic.Bool
 	report func(op, name string, err error)
+
+	newestM sync.Mutex
+	newest  string // the newest log, as noted; under newestM
 }
 
 // caught turns the error of a change into the store's failure. It returns what the caller shall see.
@@ -53,16 +59,50 @@ func (f *freezer) opened(op, name string, open func() (vfs.File, error)) (vfs.Fi
 	return &frozenFile{freezer: f, name: name, file: file}, nil // file is nil when that froze us
 }
 
-// Create makes a file. A marker names the current manifest: the manifest's name must be on disk before
-// the marker's is, or a power cut between the two could leave a marker of nothing.
+// Create makes a file. A marker names the current manifest: the manifest's name must be on disk before the marker's
+// is, or a power cut between the two could leave a marker of nothing. A log's name is on disk before it is noted.
 func (f *freezer) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	if strings.HasPrefix(f.PathBase(name), "marker.") && !f.frozen.Load() {
-		dir := f.PathDir(name)
-		if err := f.caught("sync folder", dir, syncDir(f.FS, dir)); err != nil {
+	sync := func() error { return syncDir(f.FS, f.PathDir(name)) }
+	if strings.HasPrefix(f.PathBase(name), "marker.") {
+		if err := f.change("sync folder of", name, sync); err != nil {
 			return nil, err
 		}
 	}
-	return f.opened("create", name, func() (vfs.File, error) { return f.FS.Create(name, category) })
+	file, err := f.opened("create", name, func() (vfs.File, error) { return f.FS.Create(name, category) })
+	if err != nil || !isLog(name) {
+		return file, err
+	}
+	err = f.change("note", name, func() error {
+		if err := sync(); err != nil {
+			return err
+		}
+		return f.note(f.PathBase(name))
+	})
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
+
+// note remembers the newest log.
+func (f *freezer) note(name string) error {
+	f.newestM.Lock()
+	defer f.newestM.Unlock()
+	f.newest = name
+	return f.home.noteLog(name)
+}
+
+// forget notes that there is no log, when the newest goes before the next one is made.
+func (f *freezer) forget(name string) error {
+	f.newestM.Lock()
+	defer f.newestM.Unlock()
+	if f.newest != name {
+		return nil
+	}
+	f.newest = ""
+	return f.home.noteLog("")
 }
 
 func (f *freezer) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
@@ -97,6 +137,11 @@ func (f *freezer) MkdirAll(dir string, perm fs.FileMode) error {
 func (f *freezer) Remove(name string) error {
 	if f.frozen.Load() {
 		return nil
+	}
+	if isLog(name) {
+		if err := f.change("note", name, func() error { return f.forget(f.PathBase(name)) }); err != nil {
+			return err
+		}
 	}
 	err := f.FS.Remove(name)
 	if oserror.IsNotExist(err) {

@@ -19,6 +19,8 @@ const (
 	identityName  = "IDENTITY"
 	identityTemp  = "IDENTITY.tmp"
 	lockName      = "LOCK"
+	newestName    = "NEWEST-LOG"
+	newestTemp    = "NEWEST-LOG.tmp"
 	databaseName  = "pebble"
 	snapshotsName = "snapshots"
 
@@ -66,19 +68,26 @@ func (id identity) encode() []byte {
 	if err != nil {
 		panic(err) // no field can fail
 	}
-	return fmt.Appendf(nil, "%s\n%08x\n", line, crc32.Checksum(line, castagnoli))
+	return summed(line)
 }
 
 func decodeIdentity(b []byte) (id identity, ok bool) {
+	line, ok := unsummed(b)
+	return id, ok && json.Unmarshal(line, &id) == nil
+}
+
+// summed makes a small text file of a line.
+func summed(line []byte) []byte {
+	return fmt.Appendf(nil, "%s\n%08x\n", line, crc32.Checksum(line, castagnoli))
+}
+
+func unsummed(b []byte) (line []byte, ok bool) {
 	const tail = 1 + 8 + 1
 	if len(b) < tail {
-		return id, false
+		return nil, false
 	}
-	line := b[:len(b)-tail]
-	if string(b[len(line):]) != fmt.Sprintf("\n%08x\n", crc32.Checksum(line, castagnoli)) || json.Unmarshal(line, &id) != nil {
-		return id, false
-	}
-	return id, true
+	line = b[:len(b)-tail]
+	return line, string(b[len(line):]) == fmt.Sprintf("\n%08x\n", crc32.Checksum(line, castagnoli))
 }
 
 // A home is a store's folder, locked.
@@ -149,20 +158,31 @@ func (h *home) identify(want identity) error {
 	return nil
 }
 
-// identifyAs writes the identity so that a crash leaves the old one or the new one, whole.
 func (h *home) identifyAs(id identity) error {
-	temp, path := h.path(identityTemp), h.path(identityName)
-	if err := writeFile(h.fs, temp, id.encode()); err != nil {
-		return failed(temp, "cannot be written", err)
-	}
-	if err := h.fs.Rename(temp, path); err != nil {
-		return failed(path, "cannot be written", err)
-	}
-	if err := syncDir(h.fs, h.dir); err != nil {
-		return failed(h.dir, "cannot be synced", err)
+	if err := replaceFile(h.fs, h.path(identityTemp), h.path(identityName), id.encode()); err != nil {
+		return failed(h.path(identityName), "cannot be written", err)
 	}
 	h.id = id
 	return nil
+}
+
+// noteLog remembers the newest write-ahead log, so that its absence is noticed; none when name is empty.
+func (h *home) noteLog(name string) error {
+	return replaceFile(h.fs, h.path(newestTemp), h.path(newestName), summed([]byte(name)))
+}
+
+// newestLog returns the name that noteLog was given last.
+func (h *home) newestLog() (string, error) {
+	path := h.path(newestName)
+	b, err := readFile(h.fs, path)
+	if err != nil {
+		return "", failed(path, "cannot be read", err)
+	}
+	line, ok := unsummed(b)
+	if !ok {
+		return "", refuse(path, ErrDamaged, "is damaged: its checksum is wrong")
+	}
+	return string(line), nil
 }
 
 func readFile(fs vfs.FS, path string) (_ []byte, err error) {
@@ -184,6 +204,17 @@ func writeFile(fs vfs.FS, path string, b []byte) error {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
+}
+
+// replaceFile writes a small file so that a crash leaves the old one or the new one, whole.
+func replaceFile(fs vfs.FS, temp, path string, b []byte) error {
+	if err := writeFile(fs, temp, b); err != nil {
+		return err
+	}
+	if err := fs.Rename(temp, path); err != nil {
+		return err
+	}
+	return syncDir(fs, fs.PathDir(path))
 }
 
 func syncDir(fs vfs.FS, dir string) error {

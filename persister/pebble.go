@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -72,44 +73,47 @@ func (s *Store) openDatabase(fs vfs.FS, dir string, ready bool) (db *pebble.DB, 
 	return pebble.Open(dir, o)
 }
 
-// inspect refuses a database with damage that Pebble would take for a torn end, or for an empty store.
-func inspect(fs vfs.FS, dir string) error {
+// inspect refuses a database with damage that Pebble would take for a torn end, or for an empty store. It returns
+// the name of the newest log.
+func inspect(h *home) (newest string, err error) {
+	if newest, err = h.newestLog(); err != nil {
+		return "", err
+	}
+	fs, dir := h.fs, h.path(databaseName)
 	desc, err := pebble.Peek(dir, fs)
 	switch {
 	case oserror.IsNotExist(err):
-		return refuse(dir, errors.Join(ErrDamaged, err), "is missing, but the store has been in use")
+		return "", refuse(dir, errors.Join(ErrDamaged, err), "is missing, but the store has been in use")
 	case err != nil:
-		return refuse(dir, errors.Join(ErrDamaged, err), "cannot be understood: %s", oneLine(err))
+		return "", refuse(dir, errors.Join(ErrDamaged, err), "cannot be understood: %s", oneLine(err))
 	case !desc.Exists:
-		return refuse(dir, ErrDamaged, "has no manifest, but the store has been in use")
+		return "", refuse(dir, ErrDamaged, "has no manifest, but the store has been in use")
 	}
 	edits, err := scan(fs, desc.ManifestFilename, false, 0)
 	if err == nil && edits == 0 {
 		err = &errRotten{0, "nothing is in it"}
 	}
 	if err != nil {
-		return rotten(desc.ManifestFilename, err)
+		return "", rotten(desc.ManifestFilename, err)
 	}
 	names, err := fs.List(dir)
 	if err != nil {
-		return failed(dir, "cannot be read", err)
+		return "", failed(dir, "cannot be read", err)
 	}
-	logs := 0
+	if newest != "" && !slices.Contains(names, newest) {
+		return "", refuse(fs.PathJoin(dir, newest), ErrDamaged, "is missing: it is the newest log")
+	}
 	for _, name := range names {
 		stem, isLog := strings.CutSuffix(name, ".log")
 		number, err := strconv.ParseUint(stem, 10, 64)
 		if !isLog || err != nil {
 			continue
 		}
-		logs++
 		if _, err := scan(fs, fs.PathJoin(dir, name), true, number); err != nil {
-			return rotten(fs.PathJoin(dir, name), err)
+			return "", rotten(fs.PathJoin(dir, name), err)
 		}
 	}
-	if logs == 0 {
-		return refuse(dir, ErrDamaged, "has no write-ahead log, but the store has been in use")
-	}
-	return nil
+	return newest, nil
 }
 
 func rotten(path string, err error) error {

@@ -300,25 +300,31 @@ func TestClusterCommand(t *testing.T) {
 	p.terminate(syscall.SIGINT)
 }
 
-// waiter sends a node that has no leader a write that waits for one, and returns once the node has it.
+// waiter sends a node that has no leader a write that waits for one, and returns once the node reads it: that is when it
+// asks for the body.
 func (s *site) waiter(i int) <-chan *http.Response {
 	s.t.Helper()
-	sent, answered := make(chan struct{}), make(chan *http.Response, 1)
-	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }}
+	read, answered := make(chan struct{}), make(chan *http.Response, 1)
+	trace := &httptrace.ClientTrace{Got100Continue: func() { close(read) }}
 	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(s.t.Context(), trace), "PUT", "http://"+s.http[i]+"/v1/kv/k", strings.NewReader(`{"value":"v"}`))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	r.Header.Set(api.HeaderTimeout, "30s")
+	r.Header.Set("Expect", "100-continue")
 	go func() {
 		defer close(answered)
-		res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+		res, err := (&http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: patience}).RoundTrip(r)
 		if err == nil {
 			res.Body.Close()
 			answered <- res
 		}
 	}()
-	<-sent
+	select {
+	case <-read:
+	case <-time.After(patience):
+		s.t.Fatal("the request was not read")
+	}
 	return answered
 }
 

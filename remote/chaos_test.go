@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -24,20 +25,21 @@ func TestChaosBlock(t *testing.T) {
 	c := start(t, 3, nil)
 	a.knows(c)
 	a.SetChaos(Chaos{Block: []raft.NodeID{2}})
-	a.send(2, Main, vote(1))
-	b.send(1, Main, vote(2))
-	a.send(3, Main, vote(3))
-	c.inbox.next(t, "vote 3", isVote(3))
-	dropped := func(n *node, peer raft.NodeID) {
+	// One way after the other, so that each drop is known for what it is before the block ends.
+	dropped := func(count uint64) {
 		t.Helper()
-		for deadline := time.Now().Add(patience); n.Stats().Peers[peer].Dropped == 0; {
+		for deadline := time.Now().Add(patience); a.Stats().Peers[2].Dropped < count; runtime.Gosched() {
 			if time.Now().After(deadline) {
-				t.Fatalf("nothing dropped: %+v", n.Stats())
+				t.Fatalf("not %d dropped: %+v", count, a.Stats())
 			}
-			b.send(1, Main, vote(2))
 		}
 	}
-	dropped(a, 2)
+	a.send(2, Main, vote(1))
+	dropped(1)
+	b.send(1, Main, vote(2))
+	dropped(2)
+	a.send(3, Main, vote(3))
+	c.inbox.next(t, "vote 3", isVote(3))
 	a.SetChaos(Chaos{})
 	a.send(2, Main, vote(4))
 	if d := b.inbox.next(t, "a vote", nil); !isVote(4)(d) {

@@ -48,7 +48,7 @@ func TestRefusals(t *testing.T) {
 		leader, _, at, via := pair(t)
 		leader.propose = func(context.Context, []byte) error { return test.err }
 		for _, target := range []string{at, via} {
-			got := ask(t, "PUT", target+"/v1/kv/k", `{"value":"v"}`, "Troupe-Timeout: 300ms")
+			got := ask(t, "PUT", target+"/v1/kv/k", `{"value":"v"}`, "Troupe-Timeout: 1s")
 			if got.status != test.status {
 				t.Errorf("%v: status %d, want %d: %s", test.err, got.status, test.status, got.body)
 			}

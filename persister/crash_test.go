@@ -62,13 +62,6 @@ type history struct {
 
 func (h *history) last() raft.Index { return h.prev.Index + raft.Index(len(h.terms)) }
 
-func (h *history) lastTerm() raft.Term {
-	if len(h.terms) == 0 {
-		return h.prev.Term
-	}
-	return h.terms[len(h.terms)-1]
-}
-
 // next draws a random change, which it plays on the model too.
 func (h *history) next(rng *rand.Rand, g raft.GroupID) any {
 	switch x := rng.IntN(20); {

@@ -73,7 +73,7 @@ func outcome(t *testing.T, disk vfs.FS, want raft.State, what string) (refused b
 
 // TestFlippedBits flips bits all over a store's files, cut short or cleanly closed.
 func TestFlippedBits(t *testing.T) {
-	step := 5
+	step := 13
 	if testing.Short() {
 		step = 41
 	}
@@ -198,4 +198,23 @@ func TestEmptiedFiles(t *testing.T) {
 			outcome(t, copied, want, "zeroed sector of "+file)
 		}
 	}
+}
+
+// FuzzScan takes any bytes for a log and for a manifest.
+func FuzzScan(f *testing.F) {
+	f.Add([]byte("\x00\x00\x00\x00\x05\x00\x09\x07\x00\x00\x00aaaaaaaaaaaaa"))
+	f.Add(make([]byte, 40))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		disk := vfs.NewMem()
+		if err := writeFile(disk, "000007.log", content); err != nil {
+			t.Fatal(err)
+		}
+		for _, log := range []bool{false, true} {
+			_, err := scan(disk, "000007.log", log, 7)
+			var r *errRotten
+			if err != nil && (!errors.As(err, &r) || r.offset > int64(len(content))) {
+				t.Fatal(err)
+			}
+		}
+	})
 }

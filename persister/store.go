@@ -18,8 +18,9 @@ var (
 type Reader interface {
 	// Blocks returns consecutive, verified blocks that cover the stored entries from index from on, not
 	// beyond to: one block however large it is, and more as long as they are maxBytes together. The first
-	// may begin before from and the last may end after to: callers slice. A write is seen before it is
-	// durable, surely once it was acknowledged. Errors: ErrCompacted, ErrMissing, *CorruptError, or what reading failed with.
+	// may begin before from and the last may end after to: callers slice. A write is seen some time after it was
+	// sent and surely once it was acknowledged; until then what it replaces is seen, so that a caller that
+	// knows of newer entries must check terms. Errors: ErrCompacted, ErrMissing, *CorruptError, or what reading failed with.
 	Blocks(g raft.GroupID, from, to raft.Index, maxBytes int) ([]*entry.Block, error)
 }
 

@@ -170,7 +170,9 @@ func (n *hashicorpNode) close() error {
 		close(n.roles) // nobody sends any more
 		<-n.ended
 	}
-	return errors.Join(n.transport.Close(), n.log.Close())
+	err := errors.Join(n.transport.Close(), n.log.Close())
+	n.transport.CloseStreams() // Close leaves the pooled connections open, and with them the goroutines at their other ends
+	return err
 }
 
 // hashicorpMachine is the state machine as hashicorp/raft wants it. It implements raft.BatchingFSM.

@@ -173,6 +173,18 @@ func TestJointChange(t *testing.T) {
 	}
 }
 
+// What the new half has already is committed as soon as the old one no longer counts.
+func TestLeavingJointCommits(t *testing.T) {
+	s := established(t, voters(1, 2, 3))
+	s.sync(ChangeMembership{Target: voters(1, 4, 5)})
+	s.sync(Propose{Count: 1})
+	s.matched(4, 3)
+	s.matched(5, 3)
+	if e := s.do(Matched{From: 2, Term: 1, Index: 2}); e.Commit.Index != 3 || s.LastIndex() != 4 {
+		t.Fatalf("%+v", e)
+	}
+}
+
 // A new leader that finds the cluster between two memberships finishes the change (etcd issue 12136), however much of it
 // was committed when the old leader died (camunda issue 60086: never before the joint entry is).
 func TestNewLeaderLeavesJoint(t *testing.T) {

@@ -19,7 +19,7 @@ func (n *Node) read(id uint64) {
 	n.round++
 	n.reads = append(n.reads, pendingRead{id: id, round: n.round, index: n.commit})
 	n.answerReads()
-	if len(n.reads) > 0 && n.quorumRound() < n.round {
+	if len(n.reads) > 0 {
 		n.out.Beat = n.round
 	}
 }

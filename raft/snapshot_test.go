@@ -55,6 +55,28 @@ func TestInstallSnapshot(t *testing.T) {
 	}
 }
 
+func TestSnapshotOlderThanWhatIsCommitted(t *testing.T) {
+	s := newSubject(t, disk(voters(1, 2, 3), 5, 1, 4))
+	s.get(2, &Heartbeat{Term: 5, Leader: 2, Commit: EntryID{2, 4}})
+	breaks(t, "Leader Completeness", func() {
+		s.Step(s.at, Received{2, &InstallSnapshot{Term: 5, Leader: 2, Snapshot: SnapshotMeta{Index: 9, Term: 3, Membership: voters(1)}}})
+	})
+}
+
+// A late confirmation of what the snapshot replaced is none of what follows it.
+func TestLateConfirmationAfterASnapshot(t *testing.T) {
+	s := newSubject(t, disk(voters(1, 2, 3), 4))
+	late := s.do(Received{2, &AppendEntries{Term: 4, Leader: 2, Runs: []Run{{1, 9, 3}}}}).Ack
+	s.do(Received{2, &InstallSnapshot{Term: 4, Leader: 2, Snapshot: SnapshotMeta{Index: 6, Term: 4, Membership: voters(1, 2, 3)}}})
+	fresh := s.do(Received{2, &AppendEntries{Term: 4, Leader: 2, Prev: EntryID{6, 4}, Runs: []Run{{7, 10, 4}}}}).Ack
+	if s.do(*late); s.Status().Durable != 6 {
+		t.Fatalf("durable %d", s.Status().Durable)
+	}
+	if s.do(*fresh); s.Status().Durable != 10 {
+		t.Fatalf("durable %d", s.Status().Durable)
+	}
+}
+
 // A membership beyond the snapshot, in entries that the snapshot replaces, is gone with them (openraft issue 1808).
 func TestSnapshotDropsUncommittedMembership(t *testing.T) {
 	st := disk(voters(1, 2, 3), 4, 1, 2, 2)

@@ -334,9 +334,13 @@ func TestRestartAlone(t *testing.T) {
 	} {
 		s := newSubject(t, c.st)
 		s.at = 0
-		s.do(Campaign{})
-		if got := s.Role() == Candidate; got != c.runs {
+		if s.do(Campaign{}); (s.Role() == Candidate) != c.runs {
 			t.Errorf("%+v: %v", c.st, s.Role())
+		}
+		s = newSubject(t, c.st)
+		s.at = 0
+		if r, _ := sent[*RequestVoteReply](t, s.get(2, &RequestVote{Term: 9, Candidate: 2, Last: EntryID{9, 8}}), 2); r.Granted != c.runs {
+			t.Errorf("%+v: votes for others: %v", c.st, r.Granted)
 		}
 	}
 }

@@ -2,10 +2,12 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"testing"
@@ -205,6 +207,52 @@ func pair(t *testing.T) (leader, follower *fake, at, via string) {
 	follower.status.Members = []actors.MemberStatus{{Member: raft.Member{ID: 1, Tag: at}, Voter: true}}
 	via = serve(t, follower, nil)
 	return leader, follower, at, via
+}
+
+// direct carries requests between servers without a network, so that tests can run on a clock of their own.
+type direct map[string]*Server
+
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.WroteHeaders != nil {
+		trace.WroteHeaders()
+	}
+	answered := make(chan *http.Response, 1)
+	there, ok := d[r.URL.Host]
+	if !ok { // a node that took the request and says nothing
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	go func() {
+		arrived := httptest.NewRequestWithContext(r.Context(), r.Method, r.URL.RequestURI(), r.Body)
+		arrived.Header = r.Header
+		recorder := httptest.NewRecorder()
+		there.ServeHTTP(recorder, arrived)
+		answered <- recorder.Result()
+	}()
+	select {
+	case res := <-answered:
+		return res, nil
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
+// add makes the server of one node, reached under its number.
+func (d direct) add(f *fake) {
+	name := fmt.Sprint(f.status.Node)
+	d[name] = New(Config{Node: f.status.Node, Group: f, Store: f.store, Log: quiet(), Transport: d})
+	f.status.Members = []actors.MemberStatus{{Member: raft.Member{ID: 1, Tag: "1"}}, {Member: raft.Member{ID: 2, Tag: "2"}}}
+}
+
+func (d direct) ask(t *testing.T, node, method, path, body string, headers ...string) answer {
+	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	d[node].ServeHTTP(w, r)
+	return answer{w.Code, w.Body.String(), w.Header()}
 }
 
 // An answer is what a test looks at.

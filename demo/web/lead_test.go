@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/demo/api"
+	"github.com/troupe-raft/troupe/demo/kv"
 	"github.com/troupe-raft/troupe/raft"
 )
 
@@ -45,24 +46,29 @@ func TestRefusals(t *testing.T) {
 		{context.DeadlineExceeded, 503, api.Refused},
 		{errors.New("never seen before"), 504, api.Unknown},
 	} {
-		leader, _, at, via := pair(t)
-		leader.propose = func(context.Context, []byte) error { return test.err }
-		for _, target := range []string{at, via} {
-			got := ask(t, "PUT", target+"/v1/kv/k", `{"value":"v"}`, "Troupe-Timeout: 1s")
-			if got.status != test.status {
-				t.Errorf("%v: status %d, want %d: %s", test.err, got.status, test.status, got.body)
+		synctest.Test(t, func(t *testing.T) {
+			leader, nodes := newFake(1, 1), direct{}
+			nodes.add(leader)
+			nodes.add(newFake(2, 1))
+			leader.propose = func(context.Context, []byte) error { return test.err }
+			for _, node := range []string{"1", "2"} {
+				start := time.Now()
+				got := nodes.ask(t, node, "PUT", "/v1/kv/k", `{"value":"v"}`)
+				if took := time.Since(start); got.status != test.status || took > defaultDeadline {
+					t.Errorf("%v: status %d after %v, want %d: %s", test.err, got.status, took, test.status, got.body)
+				}
+				checkError(t, test.err.Error(), got, "", test.outcome)
+				if (got.header.Get("Retry-After") != "") != (test.status == 429) {
+					t.Errorf("%v: Retry-After %q", test.err, got.header.Get("Retry-After"))
+				}
+				if !strings.Contains(got.body, `"leader":1}`) {
+					t.Errorf("%v: no leader in %s", test.err, got.body)
+				}
 			}
-			checkError(t, test.err.Error(), got, "", test.outcome)
-			if (got.header.Get("Retry-After") != "") != (test.status == 429) {
-				t.Errorf("%v: Retry-After %q", test.err, got.header.Get("Retry-After"))
+			if leader.store.Len() != 0 {
+				t.Errorf("%v: applied", test.err)
 			}
-			if !strings.Contains(got.body, `"leader":1}`) {
-				t.Errorf("%v: no leader in %s", test.err, got.body)
-			}
-		}
-		if leader.store.Len() != 0 {
-			t.Errorf("%v: applied", test.err)
-		}
+		})
 	}
 }
 
@@ -116,36 +122,23 @@ func TestTimeouts(t *testing.T) {
 
 // TestLeaderComes lets a waiting write through as soon as there is a leader: here, then elsewhere.
 func TestLeaderComes(t *testing.T) {
-	leader, follower, _, via := pair(t)
-	for _, becomes := range []raft.NodeID{2, 1} {
-		follower.follow(raft.None)
-		done := make(chan answer, 1)
-		go func() { done <- ask(t, "PUT", via+"/v1/kv/k", `{"value":"v"}`) }()
-		waiting(t, follower)
-		follower.follow(becomes)
-		if got := <-done; got.status != 200 {
-			t.Errorf("leader %d came: %d %s", becomes, got.status, got.body)
+	synctest.Test(t, func(t *testing.T) {
+		leader, follower, nodes := newFake(1, 1), newFake(2, 1), direct{}
+		nodes.add(leader)
+		nodes.add(follower)
+		for _, becomes := range []raft.NodeID{2, 1} {
+			follower.follow(raft.None)
+			time.AfterFunc(3*time.Second, func() { follower.follow(becomes) })
+			start := time.Now()
+			got := nodes.ask(t, "2", "PUT", "/v1/kv/k", `{"value":"v"}`)
+			if took := time.Since(start); got.status != 200 || took < 3*time.Second || took > 3*time.Second+2*maxPause {
+				t.Errorf("leader %d came: %d %s after %v", becomes, got.status, got.body, took)
+			}
 		}
-	}
-	if leader.store.Len() != 1 || follower.store.Len() != 1 {
-		t.Errorf("applied %d at the leader, %d at the follower", leader.store.Len(), follower.store.Len())
-	}
-}
-
-// waiting returns when the fake has refused at least one proposal.
-func waiting(t *testing.T, f *fake) {
-	deadline := time.Now().Add(10 * time.Second)
-	for time.Now().Before(deadline) {
-		f.mu.Lock()
-		n := len(f.calls)
-		f.calls = nil
-		f.mu.Unlock()
-		if n > 0 {
-			return
+		if leader.store.Len() != 1 || follower.store.Len() != 1 {
+			t.Errorf("applied %d at the leader, %d at the follower", leader.store.Len(), follower.store.Len())
 		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatal("the request never reached the replica")
+	})
 }
 
 // TestNoLoops sends a passed-on request to a node that believes in another leader: it must refuse at once.
@@ -159,14 +152,21 @@ func TestNoLoops(t *testing.T) {
 	if fmt.Sprint(follower.calls) != "[propose]" {
 		t.Errorf("calls %v", follower.calls)
 	}
-	// Two followers that each take the other for the leader end with the deadline.
-	a, b := newFake(1, 2), newFake(2, 1)
-	atA := serve(t, a, nil)
-	atB := serve(t, b, func(c *Config) { c.Peers = map[raft.NodeID]string{1: atA} })
-	a.status.Members = []actors.MemberStatus{{Member: raft.Member{ID: 2, Tag: atB}}}
-	if got := ask(t, "PUT", atB+"/v1/kv/k", `{"value":"v"}`, soon); got.status != 503 {
-		t.Errorf("two mistaken followers: %d", got.status)
-	}
+}
+
+// TestMistakenFollowers has two nodes that each take the other for the leader: the request ends with the deadline.
+func TestMistakenFollowers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := direct{}
+		nodes.add(newFake(1, 2))
+		nodes.add(newFake(2, 1))
+		start := time.Now()
+		got := nodes.ask(t, "1", "PUT", "/v1/kv/k", `{"value":"v"}`, "Troupe-Timeout: 2s")
+		if took := time.Since(start); got.status != 503 || took != 2*time.Second {
+			t.Errorf("%d after %v", got.status, took)
+		}
+		checkError(t, "mistaken followers", got, "", api.Refused)
+	})
 }
 
 // A proxy stands where the leader should and does to requests what a test tells it.
@@ -289,35 +289,54 @@ func TestSessionsSurviveDoubt(t *testing.T) {
 // TestDoubtIsKept has an attempt whose outcome is unknown and then refusals: what may have happened stays unknown.
 func TestDoubtIsKept(t *testing.T) {
 	for _, later := range []error{&actors.NotLeaderError{}, actors.ErrBusy, actors.ErrSessionExpired} {
-		f := newFake(1, 1)
-		var attempts atomic.Int64
-		f.propose = func(context.Context, []byte) error {
-			if attempts.Add(1) == 1 {
-				return actors.ErrIndeterminate
+		synctest.Test(t, func(t *testing.T) {
+			leader, nodes := newFake(1, 1), direct{}
+			nodes.add(leader)
+			nodes.add(newFake(2, 1))
+			for _, node := range []string{"1", "2"} {
+				attempts := 0
+				leader.propose = func(context.Context, []byte) error {
+					if attempts++; attempts == 1 {
+						return actors.ErrIndeterminate
+					}
+					return later
+				}
+				got := nodes.ask(t, node, "PUT", "/v1/kv/k", `{"value":"v"}`, "Troupe-Session: 1", "Troupe-Seq: 1")
+				if got.status != 504 || attempts < 2 {
+					t.Errorf("%v: %d after %d attempts", later, got.status, attempts)
+				}
+				checkError(t, later.Error(), got, "", api.Unknown)
 			}
-			return later
-		}
-		got := ask(t, "PUT", serve(t, f, nil)+"/v1/kv/k", `{"value":"v"}`, soon, "Troupe-Session: 1", "Troupe-Seq: 1")
-		if got.status != 504 || attempts.Load() < 2 {
-			t.Errorf("%v: %d after %d attempts", later, got.status, attempts.Load())
-		}
-		checkError(t, later.Error(), got, "", api.Unknown)
+		})
 	}
 }
 
-// TestHungLeader gives a read up on a silent leader when another one is known, and gets it from that one.
+// TestHungLeader asks a leader that is silent. When another one is known, reads and writes under a session go there; a write
+// without one must not, and ends unknown.
 func TestHungLeader(t *testing.T) {
-	silent := proxy(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
-	fresh := newFake(3, 3)
-	at := serve(t, fresh, nil)
-	ask(t, "PUT", at+"/v1/kv/k", `{"value":"v"}`)
-	f := newFake(2, 1)
-	f.status.Members = []actors.MemberStatus{{Member: raft.Member{ID: 1, Tag: silent}}, {Member: raft.Member{ID: 3, Tag: at}}}
-	via := serve(t, f, nil)
-	done := make(chan answer, 1)
-	go func() { done <- ask(t, "GET", via+"/v1/kv/k", "", "Troupe-Timeout: 15s") }()
-	f.follow(3)
-	if got := <-done; got.status != http.StatusOK {
-		t.Errorf("got %d %s", got.status, got.body)
+	for _, test := range []struct {
+		name, method string
+		headers      []string
+		status       int
+		took         time.Duration
+	}{
+		{"read", "GET", nil, 200, 2 * time.Second},
+		{"write in a session", "PUT", []string{"Troupe-Session: 7", "Troupe-Seq: 1"}, 200, 2 * time.Second},
+		{"write", "PUT", nil, 504, defaultDeadline},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			fresh, asked, nodes := newFake(1, 1), newFake(2, 3), direct{}
+			nodes.add(fresh)
+			nodes.add(asked)
+			fresh.store.Apply(kv.Command{Op: kv.Put, Key: "k", Value: []byte("v")}.Encode())
+			fresh.sessions[7] = map[uint64]actors.Result{}
+			asked.status.Members = append(asked.status.Members, actors.MemberStatus{Member: raft.Member{ID: 3, Tag: "silent"}})
+			time.AfterFunc(2*time.Second, func() { asked.follow(1) })
+			start := time.Now()
+			got := nodes.ask(t, "2", test.method, "/v1/kv/k", `{"value":"v"}`, test.headers...)
+			if took := time.Since(start); got.status != test.status || took < test.took || took > test.took+leaderWatched+2*maxPause {
+				t.Errorf("%s: %d %s after %v", test.name, got.status, got.body, took)
+			}
+		})
 	}
 }

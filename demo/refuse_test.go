@@ -7,6 +7,45 @@ import (
 	"testing"
 )
 
+// spoiled are folders that must not be used, made of a good one, and what is said of them.
+var spoiled = []struct {
+	name   string
+	id     string // of the node that is started
+	spoil  func(t *testing.T, o *site, folder string)
+	status int
+	want   []string
+}{
+	{"another node's", "2", func(t *testing.T, o *site, folder string) {
+		rename(t, folder, filepath.Join(o.dir, "data", "2"))
+		edit(t, o.file, "id = 1", "id = 2")
+	}, 1, []string{"IDENTITY", "node 1"}},
+	{"another cluster's", "1", func(t *testing.T, o *site, folder string) {
+		edit(t, o.file, `"ours"`, `"theirs"`)
+	}, 1, []string{"IDENTITY", "ours"}},
+	{"damaged identity", "1", func(t *testing.T, o *site, folder string) {
+		overwrite(t, filepath.Join(folder, "IDENTITY"), "garbage")
+	}, 1, []string{"IDENTITY"}},
+	{"empty identity", "1", func(t *testing.T, o *site, folder string) {
+		overwrite(t, filepath.Join(folder, "IDENTITY"), "")
+	}, 1, []string{"IDENTITY"}},
+	{"identity that cannot be read", "1", func(t *testing.T, o *site, folder string) {
+		file := filepath.Join(folder, "IDENTITY")
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(file, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}, 1, []string{"IDENTITY"}},
+	{"a file where the folder should be", "1", func(t *testing.T, o *site, folder string) {
+		rename(t, folder, folder+"-away")
+		overwrite(t, folder, "not a folder")
+	}, 1, []string{filepath.Join("data", "1")}},
+	{"bad configuration", "1", func(t *testing.T, o *site, folder string) {
+		edit(t, o.file, `cluster = "ours"`, "cluster = \"ours\"\ncolour = 1")
+	}, 2, []string{"cluster.toml: line 3: unknown key colour"}},
+}
+
 // TestFolders starts a node on folders that it must not use: it refuses with one line that names the file.
 func TestFolders(t *testing.T) {
 	s := newSite(t, 1, 1, `cluster = "ours"`)
@@ -17,53 +56,15 @@ func TestFolders(t *testing.T) {
 	}
 	s.nodes[0].terminate(graceful)
 	folder := filepath.Join(s.dir, "data", "1")
-	for _, test := range []struct {
-		name   string
-		spoil  func(t *testing.T, o *site, folder string)
-		status int
-		want   []string
-	}{
-		{"another node's", func(t *testing.T, o *site, folder string) {
-			rename(t, folder, filepath.Join(o.dir, "data", "2"))
-			edit(t, o.file, "id = 1", "id = 2")
-		}, 1, []string{"IDENTITY", "node 1"}},
-		{"another cluster's", func(t *testing.T, o *site, folder string) {
-			edit(t, o.file, `"ours"`, `"theirs"`)
-		}, 1, []string{"IDENTITY", "ours"}},
-		{"damaged identity", func(t *testing.T, o *site, folder string) {
-			overwrite(t, filepath.Join(folder, "IDENTITY"), "garbage")
-		}, 1, []string{"IDENTITY"}},
-		{"empty identity", func(t *testing.T, o *site, folder string) {
-			overwrite(t, filepath.Join(folder, "IDENTITY"), "")
-		}, 1, []string{"IDENTITY"}},
-		{"identity that cannot be read", func(t *testing.T, o *site, folder string) {
-			file := filepath.Join(folder, "IDENTITY")
-			if err := os.Remove(file); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Mkdir(file, 0o700); err != nil {
-				t.Fatal(err)
-			}
-		}, 1, []string{"IDENTITY"}},
-		{"a file where the folder should be", func(t *testing.T, o *site, folder string) {
-			rename(t, folder, folder+"-away")
-			overwrite(t, folder, "not a folder")
-		}, 1, []string{filepath.Join("data", "1")}},
-		{"bad configuration", func(t *testing.T, o *site, folder string) {
-			edit(t, o.file, `cluster = "ours"`, "cluster = \"ours\"\ncolour = 1")
-		}, 2, []string{"cluster.toml: line 3: unknown key colour"}},
-	} {
+	for _, test := range spoiled {
 		t.Run(test.name, func(t *testing.T) {
 			o := newSite(t, 1, 1, `cluster = "ours"`)
 			copied := filepath.Join(o.dir, "data", "1")
 			if err := os.CopyFS(copied, os.DirFS(folder)); err != nil {
 				t.Fatal(err)
 			}
-			id := "1"
-			if test.spoil(t, o, copied); strings.Contains(test.name, "another node") {
-				id = "2"
-			}
-			p := launch(t, "node", "--config", o.file, "--id", id)
+			test.spoil(t, o, copied)
+			p := launch(t, "node", "--config", o.file, "--id", test.id)
 			if status := p.status(patience); status != test.status {
 				t.Errorf("exit status %d, want %d", status, test.status)
 			}

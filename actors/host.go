@@ -43,9 +43,9 @@ type Host struct {
 	persister *actor.PID
 	heartbeat *actor.PID
 
-	groups   sync.Map // raft.GroupID → *Group: written by each replica for itself, read by anybody
-	routes   sync.Map // raft.GroupID → *route
-	broken   atomic.Pointer[error]
+	groups   sync.Map              // raft.GroupID → *Group: written by each replica for itself, read by anybody
+	routes   sync.Map              // raft.GroupID → *route
+	broken   atomic.Pointer[error] // why the host's own actors cannot go on; the store knows its failures itself
 	failures failures
 
 	undead func() // ends the watch over dead letters
@@ -205,7 +205,7 @@ func (h *Host) storeFailure() error {
 	if e := h.broken.Load(); e != nil {
 		return *e
 	}
-	return nil
+	return h.store.Failed()
 }
 
 func (h *Host) snapshotDir(g raft.GroupID) string { return h.store.SnapshotDir(g) }

@@ -30,8 +30,6 @@ func (a *hostActor) Receive(ctx actor.Context) {
 		a.ready <- [2]*actor.PID{ctx.Spawn(a.host.persisterProps()), ctx.Spawn(a.host.heartbeatProps())}
 	case *heartbeat.OnDuty:
 		a.host.tellGroups(ctx, m)
-	case *persister.StoreFailed:
-		a.host.broken.CompareAndSwap(nil, &m.Err)
 	case *stage.GaveUp:
 		a.host.storeBroke(ctx, fmt.Errorf("heartbeat kept crashing: %v", m.Reason))
 	case actor.SystemMessage, actor.AutoReceiveMessage:

@@ -103,7 +103,6 @@ func (r *replica) Receive(ctx actor.Context) {
 	case *stage.GaveUp:
 		r.crash(fmt.Errorf("daemon %s kept crashing: %v", m.Child.Id, m.Reason))
 	case *persister.StoreFailed:
-		r.host.broken.CompareAndSwap(nil, &m.Err)
 		r.fail(fmt.Errorf("store failed: %w", m.Err))
 	case *hostStopping:
 		ctx.Stop(ctx.Self())

@@ -153,7 +153,7 @@ func (p *Progress) Refused(now time.Duration, m *AppendEntriesReply, shape Shape
 	if p.mode == Probe {
 		stale = stale || m.Prev+1 != p.flight[0].first
 	}
-	if p.mode == Snapshot || stale {
+	if stale { // during a snapshot nothing else is outstanding
 		return false
 	}
 	p.forget()

@@ -169,11 +169,22 @@ func TestProgressIgnoresStaleRefusals(t *testing.T) {
 		t.Fatal("ignored")
 	}
 	p.expect(t, Probe, 10, 16, 0)
+	p.Sent(0, 20, 1)
+	p.Acked(0, 20)
+	p.Sent(0, 30, 1)
+	if p.Refused(0, refuse(31, 15), shape) {
+		t.Fatal("refused what was not sent yet")
+	}
+	p.Sent(0, 40, 1)
+	if !p.Refused(0, refuse(30, 3), shape) { // a hint behind what is acknowledged
+		t.Fatal("ignored")
+	}
+	p.expect(t, Probe, 20, 21, 0)
 	p.SnapshotStarted(40)
 	if p.Refused(0, refuse(20, 15), shape) {
 		t.Fatal("a late refusal broke off a snapshot (cockroach issue 106793)")
 	}
-	p.expect(t, Snapshot, 10, 16, 0)
+	p.expect(t, Snapshot, 20, 21, 0)
 }
 
 func TestProgressSnapshots(t *testing.T) {
@@ -219,6 +230,11 @@ func TestProgressSnapshots(t *testing.T) {
 		t.Fatal("not moved")
 	}
 	p.expect(t, Stream, 40, 41, 0)
+	// Every term that the leader's log still has is newer than the follower's: only a snapshot helps.
+	old := NewProgress(testPace, 50)
+	old.Sent(0, 50, 0)
+	old.Refused(0, &AppendEntriesReply{Prev: 50, Hint: EntryID{40, 3}}, Shape{Prev: EntryID{20, 5}, Runs: []Run{{21, 60, 5}}})
+	old.advises(t, SendSnapshot, 0, 21, 60)
 	// The edge: the entry before the first is compacted, but its term is known.
 	edge := NewProgress(testPace, 20)
 	edge.advises(t, SendEntries, 0, 21, 60)

@@ -48,7 +48,7 @@ func (n *Node) compacted(e Compacted) {
 		n.snapshot = s
 		n.durable = max(n.durable, s.Index) // after a crash the snapshot stands for the entries
 	}
-	through := min(e.Through, s.Index, n.snapshot.Index)
+	through := min(e.Through, s.Index)
 	if through <= n.log.Prev.Index {
 		return
 	}

@@ -148,7 +148,7 @@ func TestCompacted(t *testing.T) {
 	if !s.Membership().Equal(voters(1, 2, 4)) || !s.MembershipAt(6).Equal(voters(1, 2)) || !s.MembershipAt(5).IsZero() {
 		t.Fatal("memberships")
 	}
-	s.do(Compacted{Meta: SnapshotMeta{Index: 4, Term: 2, Membership: voters(1, 2, 3)}, Through: 4}) // an older one
+	s.do(Compacted{Meta: SnapshotMeta{Index: 4, Term: 2, Membership: voters(1, 2, 3)}, Through: 99}) // an older one
 	if s.Snapshot().Index != 6 || s.FirstIndex() != 5 {
 		t.Fatalf("%+v", s.Status())
 	}

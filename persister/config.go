@@ -19,7 +19,7 @@ type Config struct {
 	Log     *slog.Logger
 
 	CacheBytes    int64         // for reads from disk; default 8 MiB
-	MemTableBytes uint64        // what is gathered in memory before it is sorted to disk; allocated as needed; default 64 MiB
+	MemTableBytes uint64        // what is gathered in memory before it is sorted to disk; allocated as needed; default 128 MiB: what a snapshot makes obsolete before it is full never reaches a table
 	MaxOpenFiles  int           // default 512
 	SlowDisk      time.Duration // a disk operation that takes this long is logged; default 5 s
 	CloseWithin   time.Duration // how long Close waits for a disk that does not answer; default 10 s
@@ -36,7 +36,7 @@ func (c Config) withDefaults() Config {
 		c.CacheBytes = 8 << 20
 	}
 	if c.MemTableBytes == 0 {
-		c.MemTableBytes = 64 << 20
+		c.MemTableBytes = 128 << 20
 	}
 	if c.MaxOpenFiles == 0 {
 		c.MaxOpenFiles = 512

@@ -25,7 +25,7 @@ func (s *Store) options(fs vfs.FS) *pebble.Options {
 		MaxOpenFiles:                s.cfg.MaxOpenFiles,
 		MemTableSize:                s.cfg.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       16, // most of a log is deleted before it would sink: merging it early is work for nothing
 		L0StopWritesThreshold:       64,
 		LBaseMaxBytes:               256 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },

@@ -116,7 +116,7 @@ func (r *replica) orderApplier(meta raft.SnapshotMeta) {
 func (r *replica) onDuty(message any) {
 	switch message.(type) {
 	case *election.OnDuty:
-		if r.node.Membership().IsVoter(r.host.cfg.Node) {
+		if r.node.Role() != raft.Learner {
 			r.patience++
 			r.ctx.Send(r.election, election.Arm{Seq: r.patience})
 		}

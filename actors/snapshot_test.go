@@ -147,3 +147,45 @@ func TestDamagedSnapshotIsNamed(t *testing.T) {
 		t.Errorf("it applied %v", got)
 	}
 }
+
+// A node that is fed from the log's first entry does not know the founders until it reads of its own addition: it takes no
+// snapshot that nobody could start from.
+func TestNewNodeTakesNoSnapshotBeforeItKnowsTheMembers(t *testing.T) {
+	c := newCluster(t, 3, func(c *testCluster) {
+		c.config = func(id raft.NodeID, cfg *actors.GroupConfig) {
+			cfg.SnapshotEvery = actors.NoSnapshots
+			if id == 4 {
+				cfg.SnapshotEvery, cfg.TrailingEntries = 5, 1
+			}
+		}
+	})
+	var want []string
+	for i := range 50 {
+		c.propose(fmt.Sprint(i))
+		want = append(want, fmt.Sprint(i))
+	}
+	c.startHost(4)
+	c.startGroup(4, nil)
+	member := raft.Member{ID: 4, Addr: c.nodes[4].host.Addr()}
+	if _, err := c.leader().group.ChangeMembers(withDeadline(t), actors.Change{AddVoters: []raft.Member{member}}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		c.propose(fmt.Sprint("after ", i))
+		want = append(want, fmt.Sprint("after ", i))
+	}
+	c.converge(want)
+	// Snapshotter's pause after a refusal is a second: then it succeeds.
+	index, err := c.nodes[4].group.Snapshot(withDeadline(t))
+	if err != nil || index == 0 {
+		t.Fatalf("snapshot %d, %v", index, err)
+	}
+	c.stop(4)
+	c.startHost(4)
+	c.startGroup(4, nil)
+	c.propose("last")
+	c.converge(append(want, "last"))
+	if m := c.nodes[4].group.Status().Members; len(m) != 4 {
+		t.Errorf("after its restart node 4 knows %v", m)
+	}
+}

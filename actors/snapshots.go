@@ -17,6 +17,10 @@ func (r *replica) receiveSnapshotter(message any) {
 	case *snapshotter.WantCapture:
 		r.ctx.Send(r.applier, &applier.Capture{ReplyTo: r.ctx.Self()})
 	case *applier.Captured:
+		if m.Err == nil && r.node.MembershipAt(m.Meta.Index).IsZero() {
+			// A node that was added later has not read who the founders were: nobody could start from its snapshot.
+			m.Err = raft.ErrMembershipUnknown
+		}
 		r.ctx.Send(r.snapshotter, &snapshotter.Captured{Meta: m.Meta, Write: m.Write, Err: m.Err})
 	case *snapshotter.Taken:
 		r.snapshotTaken(m)
@@ -44,7 +48,10 @@ func (r *replica) snapshotTaken(m *snapshotter.Taken) {
 	if keep := raft.Index(r.cfg.TrailingEntries); m.Meta.Index > keep {
 		through = m.Meta.Index - keep
 	}
-	r.step(raft.Compacted{Meta: m.Meta, Through: through}, nil)
+	if fx := r.step(raft.Compacted{Meta: m.Meta, Through: through}, nil); fx.Refused != nil {
+		r.log.Error("snapshot is of no use", "index", m.Meta.Index, "err", fx.Refused)
+		return
+	}
 	r.ctx.Send(r.host.persister, &persister.Compact{Group: r.cfg.Group, Meta: m.Meta, Through: through, ReplyTo: r.ctx.Self()})
 	r.host.system.EventStream.Publish(&SnapshotTaken{Node: r.host.cfg.Node, Group: r.cfg.Group, Index: m.Meta.Index})
 }

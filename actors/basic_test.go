@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/remote"
 )
 
 func TestReplicatesToAll(t *testing.T) {
@@ -176,4 +177,34 @@ func TestLogRange(t *testing.T) {
 			t.Errorf("entry %d: %+v", i, e)
 		}
 	}
+}
+
+// Proposals that gather behind a block that does not commit are sealed all the same.
+func TestBlocksFollowOneThatDoesNotCommit(t *testing.T) {
+	c := newCluster(t, 3, func(c *testCluster) {
+		c.config = func(_ raft.NodeID, cfg *actors.GroupConfig) { cfg.ElectionTimeout = steady }
+	})
+	c.propose("a")
+	lead := c.leader()
+	lead.host.SetChaos(remote.Chaos{Drop: 1})
+	before := lead.group.Status().Last
+	ctx, cancel := context.WithCancel(withDeadline(t))
+	done := make(chan error, 2)
+	for i := range 2 {
+		go func() {
+			_, err := lead.group.Propose(ctx, []byte("cut off"))
+			done <- err
+		}()
+		await(t, "the proposal enters the log", func() bool { return lead.group.Status().Last == before+raft.Index(i)+1 })
+	}
+	if s := lead.group.Status(); s.Commit > before {
+		t.Errorf("committed %d of %d without a quorum", s.Commit, s.Last)
+	}
+	lead.host.SetChaos(remote.Chaos{})
+	for range 2 {
+		if err := <-done; err != nil && !errors.Is(err, actors.ErrIndeterminate) {
+			t.Error(err)
+		}
+	}
+	cancel()
 }

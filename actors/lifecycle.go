@@ -21,6 +21,8 @@ import (
 type wake struct {
 	transfer uint64 // a transfer's deadline
 	reload   uint64 // a crashed replica's pause is over
+	gathered bool   // proposals have gathered long enough, unless flushes says that they went out
+	flushes  uint64
 }
 
 // A daemonCrash tells the replica that a child whose loss is the whole replica's crash has panicked.
@@ -244,6 +246,11 @@ func (r *replica) wake(w *wake) {
 	switch {
 	case w.transfer != 0:
 		r.transfer.expired(r, w.transfer)
+	case w.gathered:
+		r.gathering = false
+		if r.phase == running && w.flushes == r.flushes {
+			r.flush()
+		}
 	case w.reload == r.crashes.run && r.phase == halting:
 		r.load()
 	}

@@ -46,10 +46,12 @@ type replica struct {
 	supervision *stage.Backoff
 
 	// What waits for the mailbox to run empty, to become one block or one read round.
-	builder entry.Builder
-	batch   []*request
-	reads   [2][]*request // by raft.Read, raft.LeaseRead
-	changed bool          // the status has to be published
+	builder   entry.Builder
+	batch     []*request
+	flushes   uint64        // blocks sealed so far
+	gathering bool          // a wake is on its way, to seal what gathers behind blocks in flight
+	reads     [2][]*request // by raft.Read, raft.LeaseRead
+	changed   bool          // the status has to be published
 
 	tail     tail
 	waiting  []applier.Waiting // proposals in the log, not yet handed to the applier; ascending

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/troupe-raft/troupe/applier"
 	"github.com/troupe-raft/troupe/entry"
@@ -126,6 +127,7 @@ func (r *replica) flush() {
 	}
 	batch := r.batch
 	r.batch = r.batch[:0]
+	r.flushes++
 	first := r.node.LastIndex() + 1
 	for i, q := range batch {
 		r.waiting = append(r.waiting, applier.Waiting{Index: first + raft.Index(i), Waiter: q})
@@ -148,12 +150,19 @@ func (r *replica) flush() {
 	r.waiting = r.waiting[:len(r.waiting)-len(batch)]
 }
 
+// gatherTime is the longest that proposals gather behind blocks in flight. Where commits are quicker, each block takes what came
+// since the one before; where they are slow, as between continents, blocks follow one another without waiting for them.
+const gatherTime = 2 * time.Millisecond
+
 // drained is the mailbox's word that nothing waits: what was gathered goes out as one batch, unless enough blocks are in flight. Each
 // block costs a sync on every node: with many clients, fewer and fuller ones are faster for all. One client alone never waits.
 func (r *replica) drained() {
 	if r.phase == running {
 		if len(r.inFlight) < r.cfg.MaxInflightBlocks {
 			r.flush()
+		} else if len(r.batch) > 0 && !r.gathering {
+			r.gathering = true
+			r.wakeAfter(gatherTime, &wake{gathered: true, flushes: r.flushes})
 		}
 		r.flushReads()
 	}

@@ -65,7 +65,7 @@ type GroupConfig struct {
 	TrailingEntries uint64 // entries kept below a snapshot for slow followers; default 10,000
 
 	MaxEntryBytes      int // default 8 MiB
-	MaxBlockBytes      int // entries that wait together become blocks of about this size; default 1 MiB
+	MaxBlockBytes      int // entries that wait together become blocks of about this size; default 2 MiB
 	MaxInflightBlocks  int // blocks not yet committed, beyond which proposals gather for a fuller one, 2ms at most; default 1
 	MaxInflightEntries int // proposals not yet answered; default 16,384; past it ErrBusy
 	MaxInflightBytes   int // their bytes; default 64 MiB

@@ -143,7 +143,7 @@ func (c GroupConfig) withDefaults() GroupConfig {
 	c.SnapshotEvery = cmp.Or(c.SnapshotEvery, 100_000)
 	c.TrailingEntries = cmp.Or(c.TrailingEntries, 10_000)
 	c.MaxEntryBytes = cmp.Or(c.MaxEntryBytes, 8<<20)
-	c.MaxBlockBytes = cmp.Or(c.MaxBlockBytes, 1<<20)
+	c.MaxBlockBytes = cmp.Or(c.MaxBlockBytes, 2<<20)
 	c.MaxInflightBlocks = cmp.Or(c.MaxInflightBlocks, 1)
 	c.MaxInflightEntries = cmp.Or(c.MaxInflightEntries, 16_384)
 	c.MaxInflightBytes = cmp.Or(c.MaxInflightBytes, 64<<20)

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -72,6 +73,8 @@ type GroupConfig struct {
 
 	SessionTTL  time.Duration // idle client sessions expire after this, on the log's own clock; default 1h
 	MaxSessions int           // more evict the least recently used; default 10,000
+
+	touched *atomic.Bool
 }
 
 // NoSnapshots as SnapshotEvery turns automatic snapshots off.

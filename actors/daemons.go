@@ -44,13 +44,15 @@ func (r *replica) HandleFailure(system *actor.ActorSystem, supervisor actor.Supe
 // spawnDaemons starts the children of this run. Each reports OnDuty and gets its orders then.
 func (r *replica) spawnDaemons() {
 	h := r.host
+	r.daemons = daemons{}
 	name := fmt.Sprintf("group-%d", r.cfg.Group)
 	spawn := func(p *actor.Props, err error) *actor.PID {
 		if err != nil {
 			panic(fmt.Errorf("actors: daemon configuration: %w", err))
 		}
+		pid := r.ctx.Spawn(p) // may panic in the user's StateMachine function: then there is nothing to wait for
 		r.alive++
-		return r.ctx.Spawn(p)
+		return pid
 	}
 	r.applier = spawn(applier.Props(applier.Config{
 		Group: r.cfg.Group, Stage: h.stage, Machine: r.cfg.machine(), Reader: h.reader, Log: h.logger("applier"),

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -206,6 +207,16 @@ func (h *Host) storeFailure() error {
 		return *e
 	}
 	return h.store.Failed()
+}
+
+// announce publishes an event. A subscriber's panic is the subscriber's: it must not crash the replica that it heard of.
+func (h *Host) announce(event any) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.logger("raft").Error("a subscriber of the event stream panicked", "event", fmt.Sprintf("%T", event), "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	h.system.EventStream.Publish(event)
 }
 
 func (h *Host) snapshotDir(g raft.GroupID) string { return h.store.SnapshotDir(g) }

@@ -57,6 +57,7 @@ func (r *replica) start() {
 		r.fail(err)
 		return
 	}
+	r.claimed = true
 	r.load()
 }
 
@@ -156,7 +157,7 @@ func (r *replica) crash(reason error) {
 		return
 	}
 	r.halt(halting, reason)
-	r.host.system.EventStream.Publish(&ReplicaRestarted{Node: r.host.cfg.Node, Group: r.cfg.Group, Reason: reason})
+	r.host.announce(&ReplicaRestarted{Node: r.host.cfg.Node, Group: r.cfg.Group, Reason: reason})
 	if r.alive == 0 {
 		r.pause()
 	}
@@ -170,14 +171,16 @@ func (r *replica) fail(reason error) {
 	r.log.Error("replica failed", "reason", reason)
 	r.halt(failed, reason)
 	r.host.failed(r.cfg.Group, reason)
-	r.host.system.EventStream.Publish(&ReplicaFailed{Node: r.host.cfg.Node, Group: r.cfg.Group, Reason: reason})
+	r.host.announce(&ReplicaFailed{Node: r.host.cfg.Node, Group: r.cfg.Group, Reason: reason})
 }
 
 // halt stops taking part at once.
 func (r *replica) halt(to phase, reason error) {
 	r.phase = to
-	r.host.unroute(r)
-	r.ctx.Send(r.host.persister, &persister.Release{Group: r.cfg.Group})
+	if r.claimed { // a second replica of a group was refused, and must not touch what the first one has
+		r.host.unroute(r)
+		r.ctx.Send(r.host.persister, &persister.Release{Group: r.cfg.Group})
+	}
 	if r.node != nil && r.leader.Role == raft.Leader {
 		r.ctx.Send(r.host.heartbeat, &heartbeat.Rest{Group: r.cfg.Group, Term: r.leader.Term})
 	}

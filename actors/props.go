@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -41,6 +42,7 @@ func StartGroup(h *Host, cfg GroupConfig) (*Group, error) {
 
 func raftGroup(h *Host, cfg GroupConfig, handle func() *Group) *actor.Props {
 	cfg = cfg.withDefaults()
+	cfg.touched = new(atomic.Bool)
 	produce := func() actor.Actor {
 		return &replica{
 			host: h, cfg: cfg, handle: handle(), clock: h.stage.Clock(), supervision: backoff(h.stage),
@@ -73,7 +75,7 @@ func (c *GroupConfig) machine() func() StateMachine {
 	if c.StateMachine != nil {
 		return c.StateMachine
 	}
-	return func() StateMachine { return callbacks{c.Apply, c.Snapshot, c.Restore} }
+	return func() StateMachine { return callbacks{c.Apply, c.Snapshot, c.Restore, c.touched} }
 }
 
 func (c *GroupConfig) snapshotless() bool { return c.StateMachine == nil && c.Snapshot == nil }
@@ -83,11 +85,18 @@ type callbacks struct {
 	apply    func(Command) []byte
 	snapshot func() (func(io.Writer) error, error)
 	restore  func(io.Reader) error
+	touched  *atomic.Bool // Apply was called: the state is not empty any more
 }
 
-var errNoSnapshot = errors.New("GroupConfig.Snapshot is not set")
+var (
+	errNoSnapshot = errors.New("GroupConfig.Snapshot is not set")
+	errNoReset    = errors.New("the state machine cannot be reset for a replay: GroupConfig.Restore is not set")
+)
 
-func (c callbacks) Apply(cmd applier.Command) []byte { return c.apply(cmd) }
+func (c callbacks) Apply(cmd applier.Command) []byte {
+	c.touched.Store(true)
+	return c.apply(cmd)
+}
 
 func (c callbacks) Snapshot() (func(io.Writer) error, error) {
 	if c.snapshot == nil {
@@ -100,6 +109,9 @@ func (c callbacks) Restore(rd io.Reader) error {
 	if c.restore == nil {
 		if rd != nil {
 			return errNoSnapshot
+		}
+		if c.touched.Load() { // a replay onto the old state would apply everything twice
+			return errNoReset
 		}
 		return nil
 	}

@@ -39,8 +39,9 @@ type replica struct {
 	clock  stage.Clock
 	ctx    actor.Context // of the message being handled
 
-	phase phase
-	node  *raft.Node
+	phase   phase
+	claimed bool // the group is this replica's on this host
+	node    *raft.Node
 	daemons
 	crashes     crashes
 	supervision *stage.Backoff

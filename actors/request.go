@@ -114,7 +114,9 @@ func (r *request) deliver() {
 		r.done <- struct{}{}
 		return
 	}
-	r.handle.system.Root.Send(r.asker, r.answer())
+	if r.asker != nil { // told rather than asked: nobody waits
+		r.handle.system.Root.Send(r.asker, r.answer())
+	}
 }
 
 // answer is the message for an asking actor.

@@ -33,7 +33,9 @@ func (r *replica) fromActor(message any) *request {
 		q.kind = stepDownRequest
 	case *GetStatus:
 		r.publish()
-		r.ctx.Respond(r.handle.Status())
+		if r.ctx.Sender() != nil {
+			r.ctx.Respond(r.handle.Status())
+		}
 		return nil
 	default:
 		return nil

@@ -23,7 +23,7 @@ func (r *replica) leadershipMoved(now raft.RoleState) {
 	}
 	r.log.Info("role", "role", Status{Role: now.Role}.RoleName(), "term", now.Term, "leader", now.Leader)
 	r.publish()
-	r.host.system.EventStream.Publish(&RoleChanged{
+	r.host.announce(&RoleChanged{
 		Node: r.host.cfg.Node, Group: r.cfg.Group, Role: now.Role, Term: now.Term, Leader: now.Leader,
 	})
 }
@@ -114,7 +114,7 @@ func (r *replica) membershipMoved(c raft.Change) {
 		r.beat()
 	}
 	r.publish()
-	r.host.system.EventStream.Publish(&MembershipChanged{
+	r.host.announce(&MembershipChanged{
 		Node: r.host.cfg.Node, Group: r.cfg.Group, Index: c.Index, Membership: c.Membership,
 	})
 }

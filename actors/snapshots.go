@@ -53,7 +53,7 @@ func (r *replica) snapshotTaken(m *snapshotter.Taken) {
 		return
 	}
 	r.ctx.Send(r.host.persister, &persister.Compact{Group: r.cfg.Group, Meta: m.Meta, Through: through, ReplyTo: r.ctx.Self()})
-	r.host.system.EventStream.Publish(&SnapshotTaken{Node: r.host.cfg.Node, Group: r.cfg.Group, Index: m.Meta.Index})
+	r.host.announce(&SnapshotTaken{Node: r.host.cfg.Node, Group: r.cfg.Group, Index: m.Meta.Index})
 }
 
 // compacted: the snapshot is what a restart begins from, so older ones may go.
@@ -98,7 +98,7 @@ func (r *replica) installed(meta raft.SnapshotMeta) {
 		r.waiting = r.waiting[1:]
 	}
 	r.ctx.Send(r.applier, r.beginApplier(meta))
-	r.host.system.EventStream.Publish(&SnapshotTaken{Node: r.host.cfg.Node, Group: r.cfg.Group, Index: meta.Index, Installed: true})
+	r.host.announce(&SnapshotTaken{Node: r.host.cfg.Node, Group: r.cfg.Group, Index: meta.Index, Installed: true})
 }
 
 // beginApplier is the applier's order to start from a snapshot, or from nothing.

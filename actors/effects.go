@@ -18,6 +18,12 @@ func (r *replica) step(ev raft.Event, blocks []*entry.Block) raft.Effects {
 	fx := r.node.Step(r.now(), ev)
 	r.changed = true
 	stored := r.store(&fx, blocks)
+	if r.tail.bytes > r.cfg.MaxInflightBytes {
+		r.releaseTail() // the applier lags: it will read from the disk
+	}
+	if fx.Role != nil && r.leader.Role == raft.Leader && len(fx.Append) > 0 {
+		r.overwritten(fx.Append[0].First) // or their clients would get the results of what took their place
+	}
 	// Commits first: a leader that steps down by this very step still owes its clients their results.
 	if fx.Commit.Index > r.commit.Index {
 		r.committed(fx.Commit)
@@ -84,6 +90,16 @@ func (r *replica) store(fx *raft.Effects, payload []*entry.Block) []*entry.Block
 		r.installed(*fx.Reset)
 	}
 	return w.Blocks
+}
+
+// overwritten ends the waits for entries that a newer leader has replaced.
+func (r *replica) overwritten(first raft.Index) {
+	n := len(r.waiting)
+	for n > 0 && r.waiting[n-1].Index >= first {
+		n--
+		r.waiting[n].Waiter.Resolve(0, nil, ErrIndeterminate)
+	}
+	r.waiting = r.waiting[:n]
 }
 
 // envelop makes a message fit for the wire, where a heartbeat travels in a pulse.

@@ -280,8 +280,20 @@ func (r *replica) farewell(message any) {
 			r.halt(leaving, nil)
 		}
 		r.phase = leaving
+		if _, again := message.(*actor.Restarting); again { // its parent's wish: the next incarnation has a handle of its own
+			r.end()
+		}
 	case *actor.Stopped:
-		r.host.unregister(r)
+		r.end()
+	}
+}
+
+// end lets the group go and wakes whoever still waits for this replica.
+func (r *replica) end() {
+	r.host.unregister(r)
+	select {
+	case <-r.handle.ended:
+	default:
 		close(r.handle.ended)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupe-raft/troupe/applier"
 	"github.com/troupe-raft/troupe/election"
+	"github.com/troupe-raft/troupe/persister"
 	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/remote"
 	"github.com/troupe-raft/troupe/stage"
@@ -32,10 +33,24 @@ type HostConfig struct {
 	Stage     stage.Stage      // default stage.NewLive()
 	FS        vfs.FS           // default the operating system's
 	Transport remote.Transport // default TCP on Listen
+	Store     Store            // default a Pebble database in Dir; given one, Host.Stop closes it
+	// Watch, for simulators and checkers, is called on the replica's own turn after every step of its rules. It must neither change
+	// nor keep the node, and not block.
+	Watch func(raft.GroupID, *raft.Node)
 	Log       *slog.Logger     // default slog.Default()
 	// Loggers may name a logger per module (raft, election, replication, heartbeat, applier, snapshotter,
 	// persister, remote); default Log with attribute module.
 	Loggers func(module string) *slog.Logger
+}
+
+// A Store keeps the logs of all groups of a host. *persister.Store is the one on disk.
+type Store interface {
+	persister.Storage
+	// SnapshotDir is the folder, in HostConfig.FS, of the snapshot files of a group that is loaded.
+	SnapshotDir(raft.GroupID) string
+	// Failed is the failure that ended the store, or nil.
+	Failed() error
+	Close() error
 }
 
 // A Command is one entry for the state machine.

@@ -17,6 +17,9 @@ import (
 func (r *replica) step(ev raft.Event, blocks []*entry.Block) raft.Effects {
 	fx := r.node.Step(r.now(), ev)
 	r.changed = true
+	if watch := r.host.cfg.Watch; watch != nil {
+		watch(r.cfg.Group, r.node)
+	}
 	stored := r.store(&fx, blocks)
 	if r.tail.bytes > r.cfg.MaxInflightBytes {
 		r.releaseTail() // the applier lags: it will read from the disk

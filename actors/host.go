@@ -37,7 +37,7 @@ type Host struct {
 	stage     stage.Stage
 	ownStage  bool
 	fs        vfs.FS
-	store     *persister.Store
+	store     Store
 	reader    persister.Reader
 	transport remote.Transport
 	root      *actor.PID // supervises the next two
@@ -80,11 +80,15 @@ func StartHost(system *actor.ActorSystem, cfg HostConfig) (*Host, error) {
 }
 
 func (h *Host) open() error {
-	store, err := persister.Open(persister.Config{
-		Dir: h.cfg.Dir, FS: h.fs, Cluster: h.cfg.Cluster, Node: h.cfg.Node, Log: h.logger("persister"),
-	})
-	if err != nil {
-		return err
+	store := h.cfg.Store
+	if store == nil {
+		disk, err := persister.Open(persister.Config{
+			Dir: h.cfg.Dir, FS: h.fs, Cluster: h.cfg.Cluster, Node: h.cfg.Node, Log: h.logger("persister"),
+		})
+		if err != nil {
+			return err
+		}
+		store = disk
 	}
 	h.store, h.reader = store, store
 	h.transport = h.cfg.Transport
@@ -250,7 +254,7 @@ func (c HostConfig) Validate() (err error) {
 		}
 	}
 	fault(c.Node == raft.None, "Node is not set")
-	fault(c.Dir == "", "Dir is not set")
+	fault(c.Dir == "" && c.Store == nil, "Dir is not set")
 	fault(c.Listen == "" && c.Transport == nil, "Listen is not set")
 	fault(c.HeartbeatInterval < 0, "HeartbeatInterval is negative")
 	return err

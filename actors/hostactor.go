@@ -1,7 +1,10 @@
 package actors
 
 import (
+	"cmp"
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -56,13 +59,19 @@ func (h *Host) storeBroke(ctx sender, err error) {
 	h.tellGroups(ctx, &persister.StoreFailed{Err: err})
 }
 
+// tellGroups sends to every replica, in the order of their ids, so that a simulation can be replayed.
 func (h *Host) tellGroups(ctx sender, message any) {
+	var running []*Group
 	h.groups.Range(func(_, g any) bool {
-		if pid := g.(*Group).PID(); pid != nil {
-			ctx.Send(pid, message)
-		}
+		running = append(running, g.(*Group))
 		return true
 	})
+	slices.SortFunc(running, func(a, b *Group) int { return cmp.Compare(a.id, b.id) })
+	for _, g := range running {
+		if pid := g.PID(); pid != nil {
+			ctx.Send(pid, message)
+		}
+	}
 }
 
 func (h *Host) persisterProps() *actor.Props { return persister.Props(h.stage, h.store) }
@@ -80,7 +89,7 @@ func (h *Host) spawnShared() error {
 	if s, ok := h.stage.(interface {
 		Run(until func() bool, maxSteps int) bool
 	}); ok {
-		s.Run(func() bool { return len(a.ready) > 0 }, 1000)
+		s.Run(func() bool { return len(a.ready) > 0 }, math.MaxInt)
 	}
 	pids := <-a.ready
 	h.persister, h.heartbeat = pids[0], pids[1]

@@ -3,6 +3,8 @@ package actors
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -202,8 +204,8 @@ func (r *replica) answerAll(refusal error) {
 	refuseAll(r.batch, refusal)
 	refuseAll(r.reads[0], refusal)
 	refuseAll(r.reads[1], refusal)
-	for _, batch := range r.rounds {
-		refuseAll(batch, refusal)
+	for _, round := range slices.Sorted(maps.Keys(r.rounds)) {
+		refuseAll(r.rounds[round], refusal)
 	}
 	for _, w := range append(r.handed, r.waiting...) {
 		w.Waiter.Resolve(0, nil, ErrIndeterminate)

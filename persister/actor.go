@@ -39,7 +39,7 @@ func Props(st stage.Stage, s Storage, opts ...Option) *actor.Props {
 		opt(&set)
 	}
 	produce := func() actor.Actor {
-		return &persister{settings: set, storage: s, groups: map[raft.GroupID]*Load{}}
+		return &persister{settings: set, storage: s, groups: map[raft.GroupID]*member{}}
 	}
 	return stage.Props(st, produce, stage.WithDrained(), stage.WithLogger(set.log))
 }
@@ -50,7 +50,7 @@ type persister struct {
 	storage Storage
 	root    *actor.RootContext
 	self    *actor.PID
-	groups  map[raft.GroupID]*Load // the registered ones, to be told of a failure
+	groups  map[raft.GroupID]*member
 	failure error
 
 	open     *flight   // being filled; nil when empty
@@ -59,6 +59,14 @@ type persister struct {
 	spare    []*flight
 
 	gone atomic.Bool // stopping: the storage need not report any more
+}
+
+// A member is a registered group, to be told of a failure.
+type member struct {
+	load *Load
+	// sound: it was loaded and nothing of it has come back rejected, so that, when nothing is on its
+	// way, all that it wrote is durable. Otherwise the storage is asked.
+	sound bool
 }
 
 // broke says that the storage has failed. Storage → persister.
@@ -136,11 +144,11 @@ func (p *persister) write(m *Write) {
 		p.add(Op{Group: m.Group, Hard: m.Hard, Reset: m.Reset, Blocks: m.Blocks}, m, size)
 		return
 	}
-	if p.open == nil && p.inFlight == 0 { // nothing that it could wait for
+	if g := p.groups[m.Group]; g != nil && g.sound && p.open == nil && p.inFlight == 0 { // nothing that it could wait for
 		p.deliver(m, nil)
 		return
 	}
-	p.wait(none, m)
+	p.add(Op{Group: m.Group}, m, 0) // changes nothing, but is rejected when an earlier write of its group was
 }
 
 // deliver sends what waited for m, whose durability ack may hold.
@@ -189,7 +197,7 @@ func (p *persister) load(m *Load) {
 	if _, ok := p.groups[m.Group]; ok {
 		p.settle()
 	}
-	p.groups[m.Group] = m
+	p.groups[m.Group] = &member{load: m}
 	p.storage.Load(m.Group, func(state raft.State, fresh bool, err error) {
 		p.report(&read{Loaded: Loaded{Group: m.Group, State: state, Fresh: fresh, Err: err}, load: m})
 	})
@@ -197,14 +205,16 @@ func (p *persister) load(m *Load) {
 
 // read answers a Load when all that it has seen is durable, the founding membership of a fresh group included.
 func (p *persister) read(m *read) {
+	g := p.groups[m.Group]
 	switch {
-	case p.groups[m.Group] != m.load && p.failure == nil: // released, destroyed or loaded again meanwhile
-		return
 	case p.refused(m.load.ReplyTo):
+		return
+	case g == nil || g.load != m.load: // released, destroyed or loaded again meanwhile
 		return
 	case m.Err == nil && m.Fresh:
 		_, m.Err = entry.DecodeMembership(entry.AppendMembership(nil, m.load.Founding))
 	}
+	g.sound = m.Err == nil
 	switch {
 	case m.Err != nil:
 		p.release(m.Group)
@@ -226,8 +236,8 @@ func (p *persister) broke(err error) {
 		return
 	}
 	p.failure = err
-	for _, m := range p.groups {
-		p.tell(m.ReplyTo, &StoreFailed{Err: err})
+	for _, g := range p.groups {
+		p.tell(g.load.ReplyTo, &StoreFailed{Err: err})
 	}
 	clear(p.groups)
 	p.open, p.full, p.spare = nil, nil, nil

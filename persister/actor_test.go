@@ -3,6 +3,7 @@ package persister
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -36,12 +37,12 @@ func (p *paper) Load(g raft.GroupID, done func(raft.State, bool, error)) {
 }
 
 func (p *paper) Commit(ops []Op, done func(error)) {
+	p.mu.Lock()
 	for i := range ops {
 		if ops[i].Group == p.reject {
 			ops[i].Err = errors.New("rejected")
 		}
 	}
-	p.mu.Lock()
 	p.commits = append(p.commits, paperCommit{ops, done})
 	p.mu.Unlock()
 	p.called <- fmt.Sprint("commit ", len(ops))
@@ -55,13 +56,25 @@ func (p *paper) Blocks(raft.GroupID, raft.Index, raft.Index, int) ([]*entry.Bloc
 	return nil, ErrMissing
 }
 
-// land makes the oldest commit durable, or fail.
-func (p *paper) land(err error) {
+// rejects has the storage reject everything of g from now on.
+func (p *paper) rejects(g raft.GroupID) {
 	p.mu.Lock()
+	p.reject = g
+	p.mu.Unlock()
+}
+
+// flying takes the oldest commit away and returns what makes it durable, or fail.
+func (p *paper) flying() func(error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	c := p.commits[0]
 	p.commits = p.commits[1:]
-	p.mu.Unlock()
-	c.done(err)
+	return c.done
+}
+
+// land makes the oldest commit durable, or fail.
+func (p *paper) land(err error) {
+	p.flying()(err)
 }
 
 func (p *paper) loaded(state raft.State, fresh bool, err error) {
@@ -111,15 +124,28 @@ func TestNothingLeavesBeforeItIsDurable(t *testing.T) {
 	r := serve(t, p)
 	defer r.stopped()
 	say := func(s string) Delivery { return Delivery{To: r.me, Message: s} }
+	for g := range raft.GroupID(2) {
+		r.send(&Load{Group: g + 1, ReplyTo: r.me})
+		p.next(t, fmt.Sprint("load ", g+1))
+		p.loaded(raft.State{}, false, nil)
+		expect[*Loaded](r)
+	}
 	r.send(&Write{Group: 1, Then: []Delivery{say("idle")}, Ack: &raft.Persisted{Last: 1}, ReplyTo: r.me})
 	if s := expect[string](r); s != "idle" { // nothing to wait for
 		t.Errorf("got %s", s)
 	}
 	expect[*Persisted](r)
+	r.idle(p) // nor was there anything to commit
 	r.send(hardWrite(r, 1, 2, say("a"), say("b")))
 	p.next(t, "commit 1")
 	r.send(&Write{Group: 2, Then: []Delivery{say("c")}}) // stores nothing, but must not overtake
-	p.next(t, "commit 0")
+	p.next(t, "commit 1")                                // and the storage has a say in it
+	p.mu.Lock()
+	op := p.commits[1].ops[0]
+	p.mu.Unlock()
+	if !reflect.DeepEqual(op, Op{Group: 2}) {
+		t.Errorf("what stores nothing became %+v", op)
+	}
 	r.send(hardWrite(r, 2, 3, say("d")))
 	p.next(t, "commit 1")
 	r.nothing()

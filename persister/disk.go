@@ -211,16 +211,10 @@ func (s *Store) shut(wedged bool) {
 // SnapshotDir returns the folder for g's snapshots. It may not exist yet, is never shared with a destroyed
 // group of the same id, and is removed, on Config.FS, when g is destroyed.
 func (s *Store) SnapshotDir(g raft.GroupID) string {
+	if known, ok := s.known(g); ok {
+		return s.snapshotDir(g, known.gen)
+	}
 	gen := generation(1)
-	s.mu.RLock()
-	known, ok := s.groups[g]
-	if ok = ok && !known.loading; ok {
-		gen = known.gen
-	}
-	s.mu.RUnlock()
-	if ok {
-		return s.snapshotDir(g, gen)
-	}
 	if s.use() {
 		defer s.users.Done()
 		if r, err := s.record(g); err == nil && r.gen > 0 {

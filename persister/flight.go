@@ -4,7 +4,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// none is the op of a waiter that stores nothing and only waits for what came before.
+// none is the op of a load that only waits for what it has seen.
 const none = -1
 
 // A waiter is a message that is answered when its flight is durable.
@@ -37,7 +37,7 @@ func (p *persister) filling() *flight {
 	return p.open
 }
 
-// wait puts a message that stores nothing on the open flight.
+// wait puts the message of an op, or of none, on the open flight.
 func (p *persister) wait(op int, message any) {
 	f := p.filling()
 	f.waiters = append(f.waiters, waiter{op: op, message: message})
@@ -151,6 +151,11 @@ func (p *persister) back(f *flight) {
 	p.inFlight--
 	if p.failure != nil {
 		return
+	}
+	for i := range f.ops {
+		if g := p.groups[f.ops[i].Group]; g != nil && f.ops[i].Err != nil {
+			g.sound = false
+		}
 	}
 	if cap(f.ops) <= 1<<12 { // keep what is usual, not what was once
 		clear(f.ops)

@@ -191,7 +191,7 @@ func (s *Store) plausible(id raft.GroupID, g *group, state *raft.State) error {
 }
 
 // Blocks implements Reader.
-func (s *Store) Blocks(id raft.GroupID, from, to raft.Index, maxBytes int) (blocks []*entry.Block, err error) {
+func (s *Store) Blocks(id raft.GroupID, from, to raft.Index, maxBytes int) ([]*entry.Block, error) {
 	if err := s.Failed(); err != nil {
 		return nil, err
 	}
@@ -199,31 +199,45 @@ func (s *Store) Blocks(id raft.GroupID, from, to raft.Index, maxBytes int) (bloc
 		return nil, ErrClosed
 	}
 	defer s.users.Done()
-	s.mu.RLock()
-	var g group
-	known, ok := s.groups[id]
-	if ok {
-		g = *known
-	}
-	s.mu.RUnlock()
+	g, ok := s.known(id)
 	switch {
-	case !ok || g.loading || from > to:
+	case !ok || from > to:
 		return nil, fmt.Errorf("group %d, index %d: %w", id, from, ErrMissing)
 	case from <= g.prev.Index:
 		return nil, fmt.Errorf("group %d, index %d: %w", id, from, ErrCompacted)
 	case from > g.last.Index:
 		return nil, fmt.Errorf("group %d, index %d: %w", id, from, ErrMissing)
 	}
+	return s.stored(id, g, from, to, maxBytes)
+}
+
+// known returns a copy of what is known of a loaded group.
+func (s *Store) known(id raft.GroupID) (group, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	g, ok := s.groups[id]
+	if !ok || g.loading {
+		return group{}, false
+	}
+	return *g, true
+}
+
+// stored reads blocks of a log that was g a moment ago.
+func (s *Store) stored(id raft.GroupID, g group, from, to raft.Index, maxBytes int) ([]*entry.Block, error) {
 	it, err := s.blocksOf(id, g.gen)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if closing := it.Close(); err == nil && closing != nil {
-			blocks, err = nil, closing
+	blocks, err := s.collect(it, id, g.gen, from, to, maxBytes)
+	if closing := it.Close(); err == nil && closing != nil {
+		return nil, closing
+	}
+	if errors.Is(err, ErrMissing) {
+		if now, ok := s.known(id); ok && now.gen == g.gen && from <= now.prev.Index { // while we looked
+			err = fmt.Errorf("group %d, index %d: %w", id, from, ErrCompacted)
 		}
-	}()
-	return s.collect(it, id, g.gen, from, to, maxBytes)
+	}
+	return blocks, err
 }
 
 func (s *Store) collect(it *pebble.Iterator, id raft.GroupID, gen generation, from, to raft.Index, maxBytes int) (blocks []*entry.Block, err error) {

@@ -300,3 +300,48 @@ func TestBlocksLimits(t *testing.T) {
 		}
 	}
 }
+
+// TestReadOvertakenByReset has a reader look at the log's bounds, and a snapshot from the leader replace the log before
+// it looks at the blocks. What the reader wants is then compacted, not missing: that would look like damage.
+func TestReadOvertakenByReset(t *testing.T) {
+	r := start(t, config(vfs.NewMem(), "d"))
+	defer r.stopped()
+	for g, overtake := range map[raft.GroupID]any{
+		1: &Write{Hard: &raft.HardState{Term: 3}, Reset: &raft.SnapshotMeta{Index: 20, Term: 3}},
+		2: &Write{Hard: &raft.HardState{Term: 3}, Reset: &raft.SnapshotMeta{Index: 20, Term: 3}, Blocks: []*entry.Block{block(3, 21, 5)}},
+		3: &Compact{Meta: raft.SnapshotMeta{Index: 10, Term: 1}, Through: 10},
+	} {
+		r.loaded(g)
+		r.write(g, block(1, 1, 10))
+		before, ok := r.store.known(g)
+		if !ok {
+			t.Fatalf("group %d is not known", g)
+		}
+		switch m := overtake.(type) {
+		case *Write:
+			m.Group, m.ReplyTo, m.Ack = g, r.me, &raft.Persisted{}
+			r.send(m)
+			expect[*Persisted](r)
+		case *Compact:
+			m.Group, m.ReplyTo = g, r.me
+			r.send(m)
+			expect[*Compacted](r)
+		}
+		if blocks, err := r.store.stored(g, before, 5, 10, 1000); !errors.Is(err, ErrCompacted) {
+			t.Errorf("group %d: got %v, %v, want %v", g, blocks, err, ErrCompacted)
+		}
+	}
+	// What is missing for another reason stays missing.
+	r.loaded(4)
+	r.write(4, block(1, 1, 3))
+	g, _ := r.store.known(4)
+	g.last.Index = 9
+	if _, err := r.store.stored(4, g, 7, 9, 1000); !errors.Is(err, ErrMissing) {
+		t.Errorf("got %v, want %v", err, ErrMissing)
+	}
+	r.send(&Destroy{Group: 4, ReplyTo: r.me})
+	expect[*Destroyed](r)
+	if _, err := r.store.stored(4, g, 1, 3, 1000); !errors.Is(err, ErrMissing) {
+		t.Errorf("got %v, want %v", err, ErrMissing)
+	}
+}

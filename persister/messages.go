@@ -82,5 +82,6 @@ type Destroyed struct {
 
 // StoreFailed says that the store acknowledges nothing any more. It is told once to every loaded group at the
 // first failed write or sync, and answers every message that comes later. A group that
-// broke an invariant, say with a gap in its log, is told so alone.
+// broke an invariant, say with a gap in its log, is told so alone, in answer to that message and to every later
+// Write and Compact until it is loaded again.
 type StoreFailed struct{ Err error }

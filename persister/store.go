@@ -35,7 +35,8 @@ type Storage interface {
 	// Commit applies ops in order, each of them atomically, and calls done once they and all earlier ones are
 	// durable, on any goroutine, possibly before Commit returns, but never before the done of an earlier Commit.
 	// After the first error every done gets one. An op that breaks an invariant is left out and says so in Err,
-	// which is set before done is called. ops is the storage's until then.
+	// which is set before done is called, and its group becomes unknown. An op of an unknown group breaks one, even if
+	// it changes nothing, unless it destroys. ops is the storage's until done is called.
 	Commit(ops []Op, done func(error))
 	// Forget makes g unknown to Commit and Blocks.
 	Forget(g raft.GroupID)
@@ -44,7 +45,8 @@ type Storage interface {
 	OnFailure(notify func(error))
 }
 
-// An Op is one atomic change of one group. Fields that are nil change nothing; they apply in their order.
+// An Op is one atomic change of one group. Fields that are nil change nothing; they apply in their order. One
+// without any asks whether everything that the group wrote before was accepted.
 type Op struct {
 	Group   raft.GroupID
 	Found   *raft.Membership // store a fresh group, with this membership

@@ -246,6 +246,38 @@ func TestFaultAtEveryOperation(t *testing.T) {
 	}
 }
 
+// TestFaultKeepsTheSnapshotOfThatName writes a snapshot of an index and term that a durable file is of already: the log may have
+// been dropped for it. Whatever operation with the disk fails, a whole one must be there, also after a power cut.
+func TestFaultKeepsTheSnapshotOfThatName(t *testing.T) {
+	good := content(1, 2*pieceBytes)
+	failed := map[errorfs.OpKind]int{}
+	for at, hit := 0, true; hit; at++ {
+		mem, op := newFS(), 0
+		mustWrite(t, mem, 6, good)
+		hit = false
+		faulty := errorfs.Wrap(mem, errorfs.InjectorFunc(func(o errorfs.Op) error {
+			if op++; op-1 != at {
+				return nil
+			}
+			hit = true
+			failed[o.Kind]++
+			return errors.New("disk full")
+		}))
+		_, err := write(faulty, dir, 1, metaAt(6), writes(good), new(atomic.Bool))
+		for what, fs := range map[string]vfs.FS{"now": mem, "after a power cut": mem.CrashClone(vfs.CrashCloneCfg{})} {
+			if got, reading := payload(fs, metaAt(6)); reading != nil || !bytes.Equal(got, good) {
+				t.Errorf("operation %d failed with %v: %s the snapshot is %d bytes, %v", at, err, what, len(got), reading)
+			}
+		}
+		only(t, mem, 6)
+	}
+	for _, kind := range []errorfs.OpKind{errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpFileSync, errorfs.OpRename, errorfs.OpOpenDir, errorfs.OpStat} {
+		if failed[kind] == 0 {
+			t.Errorf("nothing of kind %d failed: %v", kind, failed)
+		}
+	}
+}
+
 func TestUserFaultsLeaveNothing(t *testing.T) {
 	stopped := new(atomic.Bool)
 	for name, c := range map[string]struct {

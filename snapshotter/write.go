@@ -15,8 +15,8 @@ import (
 	"github.com/troupe-raft/troupe/raft"
 )
 
-// write makes a snapshot file: aside, synced, renamed, folder synced. After an error nothing is left under any name. stop makes the
-// payload's writes fail.
+// write makes a snapshot file: aside, synced, renamed, folder synced. After an error nothing is left of it under a name that was
+// not taken. stop makes the payload's writes fail.
 func write(fs vfs.FS, dir string, group raft.GroupID, meta raft.SnapshotMeta, payload func(io.Writer) error, stop *atomic.Bool) (size int64, err error) {
 	if err := makeDir(fs, dir); err != nil {
 		return 0, err
@@ -75,13 +75,22 @@ func callUser(payload func(io.Writer) error, w io.Writer) (err error) {
 	return payload(w)
 }
 
-// publish gives a complete, synced file its name, durably. After an error there is no file of that name, as far as anybody can tell.
+// publish gives a complete, synced file its name, durably. After an error there is no file of that name, as far as anybody can tell,
+// unless there was one before: then there is one still, the old or the new, which hold the same.
 func publish(fs vfs.FS, dir, from, to string) error {
+	_, err := fs.Stat(to)
+	replaces := err == nil
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	if err := fs.Rename(from, to); err != nil {
 		return err
 	}
 	if err := syncDir(fs, dir); err != nil {
-		return errors.Join(err, removeIfThere(fs, to))
+		if !replaces {
+			err = errors.Join(err, removeIfThere(fs, to))
+		}
+		return err
 	}
 	return nil
 }

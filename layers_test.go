@@ -19,6 +19,7 @@ var layer = map[string]int{
 	"election": 2, "heartbeat": 2, "replication": 2, "applier": 2, "snapshotter": 2,
 	"actors": 3,
 	"demo":   4,
+	"sim":    5,
 }
 
 // sameLayer lists the imports within a layer that the design allows.

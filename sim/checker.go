@@ -1,0 +1,194 @@
+package sim
+
+import (
+	"fmt"
+	"hash/crc32"
+	"hash/maphash"
+	"time"
+
+	"github.com/troupe-raft/troupe/entry"
+	"github.com/troupe-raft/troupe/persister"
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// A Violation is a property that did not hold.
+type Violation struct {
+	Property string
+	Detail   string
+	Step     uint64
+	At       time.Duration
+}
+
+func (v *Violation) Error() string {
+	return fmt.Sprintf("%s: %s (step %d, %v)", v.Property, v.Detail, v.Step, v.At)
+}
+
+// A checker sees all nodes at once and knows everything that ever happened. It keeps the first violation.
+type checker struct {
+	sim   *Sim
+	first *Violation
+
+	entries map[raft.EntryID]known // every entry that any disk was ever given
+	blocks  map[blockID]bool       // the very blocks that were looked at already
+	log     []committed            // log[i-1] is the committed entry i
+	leaders map[raft.Term]raft.NodeID
+	votes   map[ballot]raft.NodeID
+	spoke   map[raft.NodeID]raft.Term // the highest term a node ever had on its disk
+
+	chains  map[raft.Index]applied
+	refused map[uint64]string // hashes of commands whose client was told that they never happen
+
+	elections, commits, changes, restores, leases int
+}
+
+// A known is what must be the same wherever an entry is found (Log Matching, §5.3).
+type known struct {
+	hash uint64 // of kind, session, sequence number and data
+	data uint64 // hash of the data alone
+	kind raft.Kind
+	prev raft.Term
+}
+
+type blockID struct {
+	run raft.Run
+	sum uint32
+}
+
+type committed struct {
+	term raft.Term
+	known
+}
+
+type ballot struct {
+	voter raft.NodeID
+	term  raft.Term
+}
+
+// An applied is what every replica must have after it applied a command.
+type applied struct {
+	chain  uint64
+	result uint64
+}
+
+func newChecker(s *Sim) *checker {
+	return &checker{
+		sim: s, entries: map[raft.EntryID]known{}, blocks: map[blockID]bool{}, leaders: map[raft.Term]raft.NodeID{},
+		votes: map[ballot]raft.NodeID{}, spoke: map[raft.NodeID]raft.Term{},
+		chains: map[raft.Index]applied{}, refused: map[uint64]string{},
+	}
+}
+
+// fail notes a violation; the run ends after this step.
+func (c *checker) fail(property, format string, args ...any) {
+	if c.first != nil {
+		return
+	}
+	c.first = &Violation{Property: property, Detail: fmt.Sprintf(format, args...), Step: c.sim.stage.Steps(), At: c.sim.clock.Now()}
+	c.sim.trace.note("VIOLATION %s", c.first)
+}
+
+var (
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	hashSeed   = maphash.MakeSeed() // within a process only: never part of a trace
+)
+
+func hashOf(b []byte) uint64 { return maphash.Bytes(hashSeed, b) }
+
+// accepted looks at an op before it changes a node's view of its log.
+func (c *checker) accepted(node raft.NodeID, m *image, o *persister.Op) {
+	if len(o.Blocks) == 0 {
+		return
+	}
+	c.truncated(node, m, o)
+	prev := m.prev
+	if o.Reset != nil {
+		prev = raft.EntryID{Index: o.Reset.Index, Term: o.Reset.Term}
+	} else if t, ok := m.termAt(o.Blocks[0].First() - 1); ok {
+		prev = raft.EntryID{Index: o.Blocks[0].First() - 1, Term: t}
+	}
+	for _, b := range o.Blocks {
+		c.matching(node, b, prev)
+		prev = raft.EntryID{Index: b.Last(), Term: b.Term()}
+	}
+}
+
+// truncated: what is committed is never removed from a log that holds it.
+func (c *checker) truncated(node raft.NodeID, m *image, o *persister.Op) {
+	first, last := o.Blocks[0].First(), m.last().Index
+	if o.Reset != nil || first > last {
+		return
+	}
+	for i := first; i <= min(last, raft.Index(len(c.log))); i++ {
+		t, ok := m.termAt(i)
+		if ok && t == c.log[i-1].term {
+			if next := termOf(o.Blocks, i); next != t {
+				c.fail("committed never truncated", "node %d replaces committed entry %d of term %d by term %d", node, i, t, next)
+				return
+			}
+		}
+	}
+}
+
+func termOf(blocks []*entry.Block, i raft.Index) raft.Term {
+	for _, b := range blocks {
+		if i >= b.First() && i <= b.Last() {
+			return b.Term()
+		}
+	}
+	return 0
+}
+
+// matching: entries of the same index and term are the same and follow the same (Log Matching).
+func (c *checker) matching(node raft.NodeID, b *entry.Block, prev raft.EntryID) {
+	id := blockID{run: b.Run(), sum: crc32.Checksum(b.Bytes(), castagnoli)}
+	if c.blocks[id] {
+		if k := c.entries[raft.EntryID{Index: b.First(), Term: b.Term()}]; k.prev != prev.Term {
+			c.fail("log matching", "entry %d of term %d follows term %d on node %d, and term %d elsewhere", b.First(), b.Term(), prev.Term, node, k.prev)
+		}
+		return
+	}
+	c.blocks[id] = true
+	i, before := b.First(), prev.Term
+	for e := range b.All() {
+		k := known{hash: hashEntry(&e), data: hashOf(e.Data), kind: e.Kind, prev: before}
+		id := raft.EntryID{Index: i, Term: b.Term()}
+		if had, ok := c.entries[id]; ok && had != k {
+			c.fail("log matching", "two entries %d of term %d differ: on node %d it is a %v after term %d, elsewhere a %v after term %d", i, b.Term(), node, k.kind, k.prev, had.kind, had.prev)
+			return
+		}
+		c.entries[id] = k
+		i, before = i+1, b.Term()
+	}
+}
+
+func hashEntry(e *entry.Entry) uint64 {
+	var h maphash.Hash
+	h.SetSeed(hashSeed)
+	h.WriteByte(byte(e.Kind))
+	for _, v := range [...]uint64{e.Session, e.Seq, uint64(e.Stamp)} {
+		for range 8 {
+			h.WriteByte(byte(v))
+			v >>= 8
+		}
+	}
+	h.Write(e.Data)
+	return h.Sum64()
+}
+
+// rejected: no correct group asks its disk for what would leave a gap or go back.
+func (c *checker) rejected(node raft.NodeID, o *persister.Op) {
+	c.fail("well-formed log", "node %d: %v", node, o.Err)
+}
+
+// stored looks at an op that becomes durable.
+func (c *checker) stored(node raft.NodeID, m *image, o *persister.Op) {
+	if o.Hard == nil {
+		return
+	}
+	switch h := *o.Hard; {
+	case h.Term < m.hard.Term:
+		c.fail("term monotone", "node %d goes back from term %d to %d", node, m.hard.Term, h.Term)
+	case h.Term == m.hard.Term && m.hard.Vote != raft.None && h.Vote != m.hard.Vote:
+		c.fail("one vote per term", "node %d changes its vote of term %d from %d to %d", node, h.Term, m.hard.Vote, h.Vote)
+	}
+}

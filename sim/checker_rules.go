@@ -1,0 +1,216 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// A view is what a life's rules looked like at their last step.
+type view struct {
+	node       *raft.Node // which incarnation; compared, never used
+	role       raft.Role
+	term       raft.Term
+	commit     raft.Index
+	last       raft.EntryID
+	members    raft.Membership
+	changed    raft.Index
+	lease      time.Duration // on the node's own clock; valid while leased
+	leased     bool
+	firstIndex raft.Index
+}
+
+// stepped is called after every step of a replica's rules.
+func (c *checker) stepped(l *life, n *raft.Node) {
+	v := &l.view
+	if v.node != n { // a new run of the replica, from its disk
+		*v = view{node: n, term: n.Term(), commit: n.Snapshot().Index}
+	}
+	if n.Term() < v.term {
+		c.fail("term monotone", "node %d goes back from term %d to %d", n.ID(), v.term, n.Term())
+	}
+	if n.CommitIndex() < v.commit {
+		c.fail("commit monotone", "node %d goes back from %d to %d", n.ID(), v.commit, n.CommitIndex())
+	}
+	if n.Role() == raft.Leader {
+		c.leading(v, n)
+	}
+	if n.CommitIndex() > v.commit {
+		c.commit(l, n, v.commit+1, n.CommitIndex())
+	}
+	v.role, v.term, v.commit = n.Role(), n.Term(), n.CommitIndex()
+	t, _ := n.TermAt(n.LastIndex())
+	v.last = raft.EntryID{Index: n.LastIndex(), Term: t}
+	v.lease, v.leased = n.LeaseUntil()
+	if v.leased && l.stage.Clock().Now() < v.lease {
+		c.leases++
+		c.exclusive(l)
+	}
+}
+
+// leading checks what a leader must be and keep.
+func (c *checker) leading(v *view, n *raft.Node) {
+	term := n.Term()
+	if who, ok := c.leaders[term]; ok && who != n.ID() {
+		c.fail("election safety", "nodes %d and %d both lead term %d", who, n.ID(), term)
+		return
+	}
+	fresh := v.role != raft.Leader || v.term != term
+	if fresh {
+		c.elections++
+		c.leaders[term] = n.ID()
+		c.complete(n)
+	} else if t, ok := n.TermAt(v.last.Index); v.last.Index >= n.FirstIndex() && (!ok || t != v.last.Term) {
+		c.fail("leader append-only", "leader %d of term %d lost its entry %d of term %d", n.ID(), term, v.last.Index, v.last.Term)
+	}
+	c.members(v, n, fresh)
+}
+
+// complete: a leader's log holds everything that is committed (§5.4, Leader Completeness).
+func (c *checker) complete(n *raft.Node) {
+	top := raft.Index(len(c.log))
+	if top == 0 || top < n.FirstIndex()-1 {
+		return
+	}
+	if t, ok := n.TermAt(top); !ok || t != c.log[top-1].term {
+		c.fail("leader completeness", "node %d leads term %d without committed entry %d of term %d; its log ends at %d", n.ID(), n.Term(), top, c.log[top-1].term, n.LastIndex())
+	}
+}
+
+// members: one change at a time, and any majority of one membership meets any of the next (§6).
+func (c *checker) members(v *view, n *raft.Node, fresh bool) {
+	known := max(n.CommitIndex(), raft.Index(len(c.log))) // a new leader may not know yet what is committed
+	if pending := n.ChangesIn(known+1, n.LastIndex()); len(pending) > 1 {
+		c.fail("one membership change at a time", "leader %d of term %d has %d uncommitted ones", n.ID(), n.Term(), len(pending))
+	}
+	now := n.Membership()
+	if !fresh && !now.Equal(v.members) {
+		c.changes++
+		if !overlap(v.members, now) {
+			c.fail("quorum overlap", "leader %d moves from %v to %v", n.ID(), v.members, now)
+		}
+	}
+	v.members = now
+}
+
+// overlap reports whether every quorum of a meets every quorum of b, by trying all.
+func overlap(a, b raft.Membership) bool {
+	ids := map[raft.NodeID]bool{}
+	for _, m := range [...]raft.Membership{a, b} {
+		for _, id := range m.Voters {
+			ids[id] = true
+		}
+		for _, id := range m.Outgoing {
+			ids[id] = true
+		}
+	}
+	var all []raft.NodeID
+	for id := range ids {
+		all = append(all, id)
+	}
+	if len(a.Voters) == 0 || len(b.Voters) == 0 {
+		return true // nobody could decide anything before
+	}
+	for set := range 1 << len(all) {
+		in := func(id raft.NodeID) bool {
+			for i, x := range all {
+				if x == id {
+					return set>>i&1 == 1
+				}
+			}
+			return false
+		}
+		out := func(id raft.NodeID) bool { return !in(id) }
+		if quorum(a, in) && quorum(b, out) {
+			return false
+		}
+	}
+	return true
+}
+
+// quorum reports whether those who satisfy in are a majority of every part of m.
+func quorum(m raft.Membership, in func(raft.NodeID) bool) bool {
+	for _, part := range [...][]raft.NodeID{m.Voters, m.Outgoing} {
+		count := 0
+		for _, id := range part {
+			if in(id) {
+				count++
+			}
+		}
+		if len(part) > 0 && count <= len(part)/2 {
+			return false
+		}
+	}
+	return true
+}
+
+// commit checks that a replica's commit index moves over what is, or may become, committed for ever.
+func (c *checker) commit(l *life, n *raft.Node, from, to raft.Index) {
+	known := raft.Index(len(c.log))
+	for i := from; i <= min(to, known); i++ {
+		if t, ok := n.TermAt(i); ok && t != c.log[i-1].term {
+			c.fail("state machine safety", "node %d commits entry %d of term %d; of term %d it was committed before", n.ID(), i, t, c.log[i-1].term)
+			return
+		}
+	}
+	if to <= known {
+		return
+	}
+	// A leader that has just committed its own removal leads no more.
+	if n.Role() != raft.Leader && (l.view.role != raft.Leader || l.view.term != n.Term()) {
+		c.fail("commit by leaders only", "node %d follows and commits %d before any leader did", n.ID(), to)
+		return
+	}
+	c.byQuorum(n, to)
+	c.commits++
+	for i := known + 1; i <= to; i++ {
+		t, ok := n.TermAt(i)
+		if !ok {
+			c.fail("leader completeness", "leader %d commits entry %d, which it does not have", n.ID(), i)
+			return
+		}
+		k := c.entries[raft.EntryID{Index: i, Term: t}]
+		c.log = append(c.log, committed{term: t, known: k})
+		if why, ok := c.refused[k.data]; ok && k.kind == raft.Command {
+			c.fail("a refused write never happens", "entry %d was committed; its client was told %q", i, why)
+		}
+	}
+	c.exclusiveCommit(l, n.Term())
+}
+
+// byQuorum: entry to is of the leader's own term (§5.4.2) and on the disks of a majority of every part of the membership.
+func (c *checker) byQuorum(n *raft.Node, to raft.Index) {
+	id := raft.EntryID{Index: to}
+	id.Term, _ = n.TermAt(to)
+	if id.Term != n.Term() {
+		c.fail("commit of the own term", "leader %d of term %d commits entry %d of term %d by counting", n.ID(), n.Term(), to, id.Term)
+	}
+	m := n.MembershipAt(n.LastIndex())
+	durable := func(node raft.NodeID) bool {
+		x := c.sim.nodes[node]
+		return x != nil && x.disk.image(groupID).holds(id)
+	}
+	if !quorum(m, durable) {
+		c.fail("commit within a durable quorum", "leader %d commits entry %d of term %d, which no quorum of %v has on disk", n.ID(), to, id.Term, m.Voters)
+	}
+}
+
+// exclusive: while one server has a lease, no other one has (thesis §6.4.1).
+func (c *checker) exclusive(holder *life) {
+	for _, id := range c.sim.ids {
+		l := c.sim.nodes[id].life
+		if l != nil && l != holder && l.view.role == raft.Leader && l.view.leased && l.stage.Clock().Now() < l.view.lease {
+			c.fail("one lease at a time", "node %d of term %d and node %d of term %d", holder.node.id, holder.view.term, id, l.view.term)
+		}
+	}
+}
+
+// exclusiveCommit: nobody commits while a server of an older term still answers reads by its lease.
+func (c *checker) exclusiveCommit(by *life, term raft.Term) {
+	for _, id := range c.sim.ids {
+		l := c.sim.nodes[id].life
+		if l != nil && l != by && l.view.role == raft.Leader && l.view.term < term && l.view.leased && l.stage.Clock().Now() < l.view.lease {
+			c.fail("no commit under a lease", "node %d commits in term %d while node %d holds the lease of term %d", by.node.id, term, id, l.view.term)
+		}
+	}
+}

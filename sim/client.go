@@ -1,0 +1,300 @@
+package sim
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-raft/troupe/actors"
+	"github.com/troupe-raft/troupe/demo/kv"
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/stage"
+)
+
+// How patient clients are.
+const (
+	clientTimeout = 700 * time.Millisecond
+	clientPause   = 30 * time.Millisecond
+	clientGivesUp = 8 * time.Second // while faults last; afterwards never
+)
+
+// A client asks one thing after another, and records what it asked and was told.
+type client struct {
+	sim      *Sim
+	id       int
+	rand     *rand.Rand
+	faithful bool // writes under a session, and repeats until it knows
+
+	session, seq uint64
+	target       raft.NodeID
+	op           *operation
+	serial       int // of operations
+	attempt      uint64
+	timer        stage.Timer
+	opening      bool
+	stopped      bool
+}
+
+// An operation is one thing a client wants.
+type operation struct {
+	*call
+	data  []byte // of a write
+	lease bool
+	since time.Duration
+	doubt bool // an attempt may have taken effect
+}
+
+func (s *Sim) newClient(id int) *client {
+	r := s.rand(fmt.Sprintf("client %d", id))
+	return &client{sim: s, id: id, rand: r, faithful: id%4 != 3, target: s.founders[r.IntN(len(s.founders))]}
+}
+
+// next begins the next operation, after a session is open if it needs one.
+func (c *client) next() {
+	if c.stopped || c.sim.over(c) {
+		c.stopped = true
+		return
+	}
+	if c.faithful && c.session == 0 {
+		c.opening = true
+		c.try()
+		return
+	}
+	c.serial++
+	c.op = c.draw()
+	c.op.since = c.sim.clock.Now()
+	c.sim.history.begin(c.op.call, c.id, c.sim.stage.Steps())
+	c.try()
+}
+
+// draw makes an operation: about half appends of words that occur once, nearly half reads, some of everything else.
+func (c *client) draw() *operation {
+	key := fmt.Sprintf("k%d", c.rand.IntN(c.sim.cfg.Keys))
+	word := fmt.Sprintf("%d.%d;", c.id, c.serial)
+	if c.rand.IntN(40) == 0 {
+		word = fmt.Sprintf("%d.%d%s;", c.id, c.serial, bytes.Repeat([]byte{'x'}, c.rand.IntN(3000)))
+	}
+	op := &operation{call: &call{Key: key}}
+	cmd := kv.Command{Key: key, Value: []byte(word)}
+	switch p := c.rand.IntN(100); {
+	case p < 45:
+		op.lease = c.rand.IntN(2) == 0
+		op.Kind = opGet
+		return op
+	case p < 92:
+		op.Kind, cmd.Op = opAppend, kv.Append
+	case p < 95:
+		op.Kind, cmd.Op = opPut, kv.Put
+	case p < 98:
+		op.Kind, cmd.Op = opCAS, kv.CAS
+		if v, ok := c.sim.history.lastSeen(key); ok {
+			cmd.Expect = append([]byte{}, v...)
+		}
+		op.Expect, op.Expects = string(cmd.Expect), cmd.Expect != nil
+	default:
+		op.Kind, cmd.Op = opDelete, kv.Delete
+		cmd.Value = nil
+	}
+	op.Value = string(cmd.Value)
+	op.data = cmd.Encode()
+	return op
+}
+
+// message is what goes to the group.
+func (c *client) message() any {
+	switch {
+	case c.opening:
+		return &actors.OpenSession{}
+	case c.op.data == nil:
+		return &actors.Read{Lease: c.op.lease}
+	case c.faithful:
+		return &actors.Propose{Data: c.op.data, Session: c.session, Seq: c.seq + 1}
+	}
+	return &actors.Propose{Data: c.op.data}
+}
+
+// try sends the operation once more, to the node that probably leads.
+func (c *client) try() {
+	c.attempt++
+	a, message, op := c.attempt, c.message(), c.op
+	if c.rand.IntN(8) == 0 {
+		c.target = c.sim.ids[c.rand.IntN(len(c.sim.ids))]
+	}
+	to := c.sim.nodes[c.target]
+	clock := c.sim.clock
+	c.timer = clock.AfterFunc(clientTimeout, func() { c.timedOut(a) })
+	clock.AfterFunc(c.lag(), func() {
+		l := to.life
+		if l == nil || l.group == nil {
+			return
+		}
+		l.ask(message, func(answer any) {
+			var value string
+			var found bool
+			if _, ok := answer.(*actors.ReadPoint); ok {
+				value, found = l.machine.get(op.Key)
+			}
+			clock.AfterFunc(c.lag(), func() { c.told(a, op, answer, value, found) })
+		})
+	})
+}
+
+func (m *machine) get(key string) (string, bool) {
+	v, ok := m.kv.Get(key)
+	return string(v), ok
+}
+
+// lag is a message's time between a client and a node.
+func (c *client) lag() time.Duration {
+	return 50*time.Microsecond + time.Duration(c.rand.Int64N(int64(300*time.Microsecond)))
+}
+
+// told takes an answer. Late ones are held to what they say, too.
+func (c *client) told(attempt uint64, op *operation, answer any, value string, found bool) {
+	if p, ok := answer.(*actors.Proposed); ok && op != nil && op.data != nil {
+		c.sim.check.acknowledged(p.Index, op.data)
+	}
+	if attempt != c.attempt || c.op != op {
+		return
+	}
+	c.attempt++ // no other answer counts
+	c.timer.Stop()
+	switch m := answer.(type) {
+	case *actors.Proposed:
+		c.seq++
+		c.sim.history.wrote(c.op.call, c.sim.stage.Steps(), m.Result)
+		c.finish()
+	case *actors.ReadPoint:
+		c.sim.history.read(c.op.call, c.sim.stage.Steps(), value, found)
+		c.finish()
+	case *actors.SessionOpened:
+		c.session, c.seq, c.opening = m.Session, 0, false
+		c.pause(0)
+	case *actors.Refused:
+		c.refused(m.Err)
+	case *actor.DeadLetterResponse: // the group's actor is no more: it never got the question
+		c.refused(actors.ErrStopped)
+	default:
+		c.sim.check.fail("requests get the answer to them", "client %d got %T", c.id, answer)
+	}
+}
+
+func (c *client) finish() {
+	c.op = nil
+	c.pause(time.Duration(c.rand.Int64N(int64(2 * time.Millisecond))))
+}
+
+func (c *client) pause(d time.Duration) { c.sim.clock.AfterFunc(d, c.next) }
+
+// refused decides what a refusal means.
+func (c *client) refused(err error) {
+	var elsewhere *actors.NotLeaderError
+	if errors.As(err, &elsewhere) && elsewhere.Leader != raft.None {
+		c.target = elsewhere.Leader
+	} else {
+		c.elsewhere()
+	}
+	c.sim.count("refused: " + kindOf(err))
+	switch {
+	case c.opening:
+		c.again()
+	case errors.Is(err, actors.ErrSessionExpired), errors.Is(err, actors.ErrSessionOrder):
+		if errors.Is(err, actors.ErrSessionOrder) && !c.op.doubt {
+			c.sim.check.fail("sessions keep their order", "client %d: session %d is at %d: %v", c.id, c.session, c.seq, err)
+		}
+		c.session = 0
+		c.giveUp()
+	case c.op.data == nil:
+		c.again()
+	case errors.Is(err, actors.ErrIndeterminate):
+		c.unknown()
+	case c.faithful:
+		c.again()
+	default:
+		if c.op.Kind != opDelete { // all others are unlike any other command
+			c.sim.check.refuse(c.op.data, err)
+		}
+		c.sim.history.drop(c.op.call)
+		c.finish()
+	}
+}
+
+func kindOf(err error) string {
+	for _, known := range []error{actors.ErrIndeterminate, actors.ErrNotLeader, actors.ErrBusy, actors.ErrStopped, actors.ErrTransferring, actors.ErrSessionExpired, actors.ErrSessionOrder} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return err.Error()
+}
+
+// elsewhere chooses another node.
+func (c *client) elsewhere() { c.target = c.sim.ids[c.rand.IntN(len(c.sim.ids))] }
+
+// again tries once more a little later, unless the client loses patience.
+func (c *client) again() {
+	if !c.opening && !c.sim.calm && c.sim.clock.Now()-c.op.since > clientGivesUp {
+		c.session = 0 // its next number is uncertain
+		c.giveUp()
+		return
+	}
+	a := c.attempt
+	c.sim.clock.AfterFunc(clientPause+time.Duration(c.rand.Int64N(int64(clientPause))), func() {
+		if c.attempt == a {
+			c.try()
+		}
+	})
+}
+
+// timedOut: the answer, or the question, was lost.
+func (c *client) timedOut(attempt uint64) {
+	if attempt != c.attempt {
+		return
+	}
+	c.sim.count("client timeout")
+	c.elsewhere()
+	if c.opening || c.op.data == nil {
+		c.again()
+		return
+	}
+	c.unknown()
+}
+
+// unknown: the write may have happened. Under a session it is repeated; without one, nobody will ever know.
+func (c *client) unknown() {
+	c.op.doubt = true
+	if c.faithful {
+		c.again()
+		return
+	}
+	c.giveUp()
+}
+
+// giveUp leaves the outcome open.
+func (c *client) giveUp() {
+	c.sim.history.abandon(c.op.call)
+	c.attempt++
+	c.finish()
+}
+
+// acknowledged: what a client was told is committed, at the index that it was told, for ever.
+func (c *checker) acknowledged(i raft.Index, data []byte) {
+	if i == 0 || i > raft.Index(len(c.log)) || c.log[i-1].data != hashOf(data) {
+		c.fail("acknowledged writes are there", "a client was told that its write is entry %d, which it is not", i)
+	}
+}
+
+// refuse: a write that was refused never happens.
+func (c *checker) refuse(data []byte, err error) {
+	h := hashOf(data)
+	c.refused[h] = err.Error()
+	for i := range c.log {
+		if c.log[i].data == h && c.log[i].kind == raft.Command {
+			c.fail("a refused write never happens", "entry %d is committed; its client was told %q", i+1, err)
+		}
+	}
+}

@@ -1,0 +1,282 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/troupe-raft/troupe/entry"
+	"github.com/troupe-raft/troupe/persister"
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/stage"
+)
+
+// Why a simulated disk fails.
+var (
+	errInjected = errors.New("injected input/output error")
+	errFull     = errors.New("no space left on device")
+)
+
+// A disk is what a node keeps from life to life: the log store and the files. All that was written and not
+// synced when the node crashes may be lost.
+type disk struct {
+	node   raft.NodeID
+	rand   *rand.Rand
+	check  *checker
+	stable map[raft.GroupID]*image // what survives any crash
+	files  *vfs.MemFS
+
+	life *store // of the running node
+
+	latency   time.Duration // of a sync, at most
+	stalled   time.Duration // nothing is synced before this time of the stage
+	failSync  int           // this many syncs from now fail, 0: none
+	failWrite int
+	failFile  int // of operations on snapshot files
+	full      bool
+
+	syncs, failures, fileFailures, torn, rots int // that happened
+}
+
+func newDisk(node raft.NodeID, r *rand.Rand, c *checker) *disk {
+	return &disk{node: node, rand: r, check: c, stable: map[raft.GroupID]*image{}, files: vfs.NewCrashableMem(), latency: 2 * time.Millisecond}
+}
+
+// image is the stable image of a group, empty if there is none.
+func (d *disk) image(g raft.GroupID) *image {
+	m := d.stable[g]
+	if m == nil {
+		m = &image{}
+		d.stable[g] = m
+	}
+	return m
+}
+
+// crash loses what was not synced, but for a first part of it drawn at random: writes reach the disk in their order.
+func (d *disk) crash() {
+	if s := d.life; s != nil {
+		var waiting []persister.Op
+		for _, f := range s.flights {
+			waiting = append(waiting, f.ops...)
+		}
+		keep := 0
+		if n := len(waiting); n > 0 && s.failure == nil {
+			keep = d.rand.IntN(n + 1)
+			if keep > 0 && keep < n {
+				d.torn++
+			}
+		}
+		for i := range waiting[:keep] {
+			d.settle(&waiting[i])
+		}
+		s.dead = true
+	}
+	lost := 0
+	if d.rand.IntN(2) == 0 {
+		lost = 100 // percent of unsynced data that survives
+	}
+	d.files = d.files.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: lost, RNG: d.rand})
+	d.life = nil
+}
+
+// settle makes an op part of what survives.
+func (d *disk) settle(o *persister.Op) {
+	if o.Err == nil {
+		d.check.stored(d.node, d.image(o.Group), o)
+		d.image(o.Group).apply(o)
+	}
+}
+
+// rot flips one bit of a stored block of the group, while the node is down. False: there is none.
+func (d *disk) rot(g raft.GroupID) bool {
+	m := d.image(g)
+	if len(m.blocks) == 0 {
+		return false
+	}
+	b := m.blocks[d.rand.IntN(len(m.blocks))]
+	raw := slices.Clone(b.Bytes())
+	raw[d.rand.IntN(len(raw))] ^= 1 << d.rand.IntN(8)
+	if m.rotten == nil {
+		m.rotten = map[raft.Index][]byte{}
+	}
+	m.rotten[b.First()] = raw
+	d.rots++
+	return true
+}
+
+// A store is the disk as one life of a node sees it. It implements actors.Store.
+type store struct {
+	*disk
+	clock   stage.Clock
+	true    stage.Clock
+	current map[raft.GroupID]*image // synced or not
+	known   map[raft.GroupID]bool   // loaded
+	flights []*simFlight
+	syncing bool
+	failure error
+	notify  func(error)
+	dead    bool
+}
+
+// A simFlight is one Commit on its way to the disk.
+type simFlight struct {
+	ops  []persister.Op
+	done func(error)
+}
+
+// open begins a life of the node.
+func (d *disk) open(node, stage stage.Clock) *store {
+	s := &store{disk: d, clock: node, true: stage, current: map[raft.GroupID]*image{}, known: map[raft.GroupID]bool{}}
+	d.life = s
+	return s
+}
+
+func (s *store) view(g raft.GroupID) *image {
+	m := s.current[g]
+	if m == nil {
+		m = s.image(g).clone()
+		s.current[g] = m
+	}
+	return m
+}
+
+// Load implements persister.Storage.
+func (s *store) Load(g raft.GroupID, done func(raft.State, bool, error)) {
+	if s.failure != nil {
+		done(raft.State{}, false, s.failure)
+		return
+	}
+	s.known[g] = true
+	m := s.view(g)
+	st, err := m.state(g)
+	fresh := !m.alive
+	if err != nil {
+		delete(s.known, g)
+	}
+	s.clock.AfterFunc(s.wait(time.Millisecond), func() { done(st, fresh, err) })
+}
+
+// Commit implements persister.Storage.
+func (s *store) Commit(ops []persister.Op, done func(error)) {
+	if s.failure == nil && s.failWrite > 0 {
+		if s.failWrite--; s.failWrite == 0 {
+			s.fail(fmt.Errorf("write: %w", errInjected))
+		}
+	}
+	if s.failure == nil && s.full {
+		s.fail(fmt.Errorf("write: %w", errFull))
+	}
+	if s.failure == nil {
+		for i := range ops {
+			s.accept(&ops[i])
+		}
+	}
+	s.flights = append(s.flights, &simFlight{ops: ops, done: done})
+	s.sync()
+}
+
+func (s *store) accept(o *persister.Op) {
+	m := s.view(o.Group)
+	switch {
+	case o.Destroy:
+		delete(s.known, o.Group)
+	case !s.known[o.Group]:
+		o.Err = fmt.Errorf("sim: group %d is written without being loaded", o.Group)
+	default:
+		o.Err = m.check(o)
+	}
+	if o.Err != nil {
+		delete(s.known, o.Group)
+		s.check.rejected(s.node, o)
+		return
+	}
+	s.check.accepted(s.node, m, o)
+	m.apply(o)
+}
+
+// sync has the oldest flight synced, one at a time.
+func (s *store) sync() {
+	if s.syncing || len(s.flights) == 0 {
+		return
+	}
+	s.syncing = true
+	s.clock.AfterFunc(s.wait(s.latency), s.synced)
+}
+
+// wait draws how long the disk takes.
+func (s *store) wait(most time.Duration) time.Duration {
+	stall := max(0, s.stalled-s.true.Now())
+	return stall + time.Duration(s.rand.Int64N(int64(most)))
+}
+
+func (s *store) synced() {
+	if s.dead {
+		return
+	}
+	f := s.flights[0]
+	s.flights = s.flights[1:]
+	s.syncing = false
+	if s.failure == nil && s.failSync > 0 {
+		if s.failSync--; s.failSync == 0 {
+			s.fail(fmt.Errorf("sync: %w", errInjected))
+			if s.rand.IntN(2) == 0 { // a sync may fail and the data be there all the same
+				for i := range f.ops {
+					s.settle(&f.ops[i])
+				}
+			}
+		}
+	}
+	if s.failure == nil {
+		s.disk.syncs++
+		for i := range f.ops {
+			s.settle(&f.ops[i])
+		}
+	}
+	f.done(s.failure)
+	s.sync()
+}
+
+func (s *store) fail(err error) {
+	s.failure = err
+	s.failures++
+	if s.notify != nil {
+		s.notify(err)
+	}
+}
+
+// Forget implements persister.Storage.
+func (s *store) Forget(g raft.GroupID) { delete(s.known, g) }
+
+// OnFailure implements persister.Storage.
+func (s *store) OnFailure(notify func(error)) {
+	s.notify = notify
+	if s.failure != nil {
+		notify(s.failure)
+	}
+}
+
+// Blocks implements persister.Reader.
+func (s *store) Blocks(g raft.GroupID, from, to raft.Index, maxBytes int) ([]*entry.Block, error) {
+	if s.failure != nil {
+		return nil, s.failure
+	}
+	if !s.known[g] {
+		return nil, fmt.Errorf("group %d, index %d: %w", g, from, persister.ErrMissing)
+	}
+	return s.view(g).read(g, from, to, maxBytes)
+}
+
+// SnapshotDir implements actors.Store.
+func (s *store) SnapshotDir(g raft.GroupID) string {
+	return fmt.Sprintf("snapshots/%d-%d", g, s.view(g).life)
+}
+
+// Failed implements actors.Store.
+func (s *store) Failed() error { return s.failure }
+
+// Close implements actors.Store.
+func (s *store) Close() error { return nil }

@@ -1,0 +1,261 @@
+package sim
+
+import (
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/troupe-raft/troupe/actors"
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/stage"
+)
+
+// strike carries out one fault.
+func (s *Sim) strike(f Fault) {
+	s.trace.note("fault: %v", f)
+	n := s.nodes[f.A]
+	switch f.Kind {
+	case Crash:
+		s.down(n, f.For)
+	case CrashAll:
+		for _, id := range s.ids {
+			s.down(s.nodes[id], f.For)
+		}
+	case Partition, OneWay, Isolate, SlowLink, Storm:
+		s.disturb(f)
+	case Stall, FailSync, FailWrite, FullDisk, FailFile, Rot:
+		s.hurt(n, f)
+	case Skew:
+		n.skew = func(c *stage.Node) { c.SetSkew(f.Jump, f.Rate) }
+		if n.life != nil {
+			n.skew(n.life.stage)
+			s.count("fault skew")
+		}
+	case Panic:
+		s.bombs = append(s.bombs, bomb{node: n, pkg: f.In, left: f.N})
+		s.after(f.For+200*time.Millisecond, func() { s.reviveBroken(n) })
+	case PanicIn:
+		if n.life != nil {
+			n.life.trap = f.In
+		}
+	case RestartOnly:
+		s.respawn(n)
+	default:
+		s.operate(f)
+	}
+}
+
+// down crashes a node and starts it again later.
+func (s *Sim) down(n *node, d time.Duration) {
+	if n.life == nil || n.starting {
+		return
+	}
+	s.count("fault crash")
+	n.crash()
+	s.after(d, func() { s.up(n) })
+}
+
+func (s *Sim) up(n *node) {
+	if n.life == nil && !n.gone {
+		n.start()
+	}
+}
+
+// reviveBroken restarts a node whose store failed.
+func (s *Sim) reviveBroken(n *node) {
+	if n.life != nil && n.life.failed != nil && !n.gone {
+		s.down(n, time.Millisecond)
+	}
+}
+
+// disturb changes links for a while. Faults that overlap end one another: the network is as the last one left it.
+func (s *Sim) disturb(f Fault) {
+	set := map[raft.NodeID]bool{f.A: f.Kind == Isolate}
+	for _, id := range f.Set {
+		set[id] = true
+	}
+	s.count("fault " + string(f.Kind))
+	if f.Kind == Storm {
+		s.net.general = Weather{Drop: f.Rate, Duplicate: f.Rate, Delay: fair.Delay, Jitter: time.Duration(f.Rate * float64(300*time.Millisecond))}
+		s.after(f.For, func() { s.net.general = fair })
+		return
+	}
+	var links []Link
+	for _, from := range s.ids {
+		for _, to := range s.ids {
+			if (f.Kind == OneWay || f.Kind == SlowLink) && from == f.A && to == f.B || (f.Kind == Partition || f.Kind == Isolate) && set[from] != set[to] {
+				links = append(links, Link{from, to})
+			}
+		}
+	}
+	w := Weather{Cut: true}
+	if f.Kind == SlowLink {
+		w = Weather{Delay: 20 * time.Millisecond, Jitter: 400 * time.Millisecond}
+	}
+	for _, l := range links {
+		s.net.links[l] = w
+	}
+	s.after(f.For, func() {
+		for _, l := range links {
+			delete(s.net.links, l)
+		}
+	})
+}
+
+// hurt lets a disk fail.
+func (s *Sim) hurt(n *node, f Fault) {
+	d := n.disk
+	switch f.Kind {
+	case Stall:
+		d.stalled = s.clock.Now() + f.For
+		s.count("fault stall")
+		return
+	case FailFile:
+		d.failFile = f.N
+		return
+	case FailSync:
+		d.failSync = f.N
+	case FailWrite:
+		d.failWrite = f.N
+	case FullDisk:
+		d.full = true
+	case Rot:
+		s.rot(n)
+		return
+	}
+	s.after(f.For+100*time.Millisecond, func() {
+		d.failSync, d.failWrite, d.full = 0, 0, false
+		s.reviveBroken(n)
+	})
+}
+
+// rot damages a node's log while the node is down. Whatever it can still read of it, it must not serve.
+func (s *Sim) rot(n *node) {
+	if n.starting || s.rotted {
+		return
+	}
+	n.crash()
+	if n.disk.rot(groupID) {
+		s.rotted, n.gone = true, true
+		s.count("fault rot")
+		n.start()
+		return
+	}
+	n.start()
+}
+
+// respawn stops the group's actor and spawns another.
+func (s *Sim) respawn(n *node) {
+	l := n.life
+	if l == nil || l.group == nil || n.starting {
+		return
+	}
+	s.count("fault restart-only")
+	l.system.Root.Stop(l.group.PID())
+	s.after(20*time.Millisecond, func() { s.spawnAgain(n, l) })
+}
+
+// spawnAgain waits until the old replica has left.
+func (s *Sim) spawnAgain(n *node, l *life) {
+	if n.life != l {
+		return
+	}
+	if _, there := l.host.Group(groupID); there {
+		s.after(20*time.Millisecond, func() { s.spawnAgain(n, l) })
+		return
+	}
+	l.failed = nil
+	l.spawn()
+}
+
+// operate does what an operator would.
+func (s *Sim) operate(f Fault) {
+	to := s.nodes[f.A]
+	var message any
+	switch f.Kind {
+	case Transfer:
+		to, message = s.leader(), &actors.TransferLeadership{To: f.A}
+	case StepDown:
+		to, message = s.leader(), &actors.StepDown{}
+	case Snapshot:
+		message = &actors.TakeSnapshot{}
+	case Members:
+		if to = s.leader(); to != nil {
+			message = &actors.ChangeMembers{Change: s.change(f, to.life.view.members)}
+		}
+	}
+	if to == nil || to.life == nil || to.life.group == nil {
+		return
+	}
+	to.life.ask(message, func(answer any) {
+		outcome := "done"
+		if r, ok := answer.(*actors.Refused); ok {
+			outcome = kindOf(r.Err)
+		}
+		s.trace.note("%s: %s", f.Kind, outcome)
+		if outcome == "done" {
+			s.count("fault " + string(f.Kind))
+		}
+	})
+}
+
+// change turns a drawn set into a change of the membership that the leader has now.
+func (s *Sim) change(f Fault, now raft.Membership) actors.Change {
+	var members []raft.Member
+	for _, id := range f.Set {
+		members = append(members, raft.Member{ID: id})
+	}
+	if f.N == 1 && len(members) > 1 {
+		return actors.Change{Voters: members[:len(members)-1], Learners: members[len(members)-1:]}
+	}
+	if f.N == 2 {
+		if id := f.Set[0]; now.IsVoter(id) && len(now.Voters) > 1 {
+			return actors.Change{Remove: []raft.NodeID{id}}
+		}
+		return actors.Change{AddVoters: members[:1]}
+	}
+	return actors.Change{Voters: members}
+}
+
+// leader is the node that leads the highest term, nil if none does.
+func (s *Sim) leader() (best *node) {
+	for _, id := range s.ids {
+		n := s.nodes[id]
+		if n.life != nil && n.life.group != nil && n.life.view.role == raft.Leader && (best == nil || n.life.view.term > best.life.view.term) {
+			best = n
+		}
+	}
+	return best
+}
+
+// A bomb panics in a daemon.
+type bomb struct {
+	node *node
+	pkg  string
+	left int // messages to go
+}
+
+// sabotage springs the bombs. Only daemons are hit: actors that a group or a host has spawned.
+func (s *Sim) sabotage(d stage.Delivery) any {
+	for i := range s.bombs {
+		b := &s.bombs[i]
+		if b.node.life == nil || d.Node != b.node.life.stage.Name() || strings.Count(d.Actor, "/") != 1 || d.Message == nil {
+			continue
+		}
+		typ := reflect.TypeOf(d.Message)
+		if typ.Kind() == reflect.Pointer {
+			typ = typ.Elem()
+		}
+		if !strings.HasSuffix(typ.PkgPath(), "/"+b.pkg) {
+			continue
+		}
+		if b.left--; b.left > 0 {
+			return nil
+		}
+		s.bombs = append(s.bombs[:i], s.bombs[i+1:]...)
+		s.trace.note("bomb: %s of %s panics at %s", b.pkg, d.Node, s.trace.name(d.Message))
+		s.count("panic in " + b.pkg)
+		return errSabotage
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/remote"
+	"github.com/troupe-raft/troupe/stage"
+)
+
+// A Link is one direction between two nodes.
+type Link struct{ From, To raft.NodeID }
+
+// Weather is what a link does to messages.
+type Weather struct {
+	Cut       bool          // nothing arrives, and nobody is told
+	Drop      float64       // probability
+	Duplicate float64       // probability
+	Delay     time.Duration // at least
+	Jitter    time.Duration // above Delay, at most: messages overtake one another within it
+}
+
+// fair is an undisturbed local network.
+var fair = Weather{Delay: 50 * time.Microsecond, Jitter: 200 * time.Microsecond}
+
+// A network moves batches between nodes: encoded by the sender, decoded where they arrive, like on TCP.
+type network struct {
+	sim     *Sim
+	rand    *rand.Rand
+	general Weather
+	links   map[Link]Weather // instead of general
+	wire    remote.Wire
+	buf     []byte
+	batch   [1]remote.Envelope
+
+	hold func(Link, any) bool // of a scenario: true keeps a message back for ever
+
+	inFlight, inFlightBytes                 int
+	sent, delivered, dropped, doubled, lost int
+	bytes                                   int
+}
+
+func newNetwork(s *Sim, r *rand.Rand) *network {
+	return &network{sim: s, rand: r, general: fair, links: map[Link]Weather{}}
+}
+
+func (n *network) weather(l Link) Weather {
+	if w, ok := n.links[l]; ok {
+		return w
+	}
+	return n.general
+}
+
+// send takes a message off a sender actor.
+func (n *network) send(l Link, e remote.Envelope) {
+	n.sim.check.spoken(l.From, l.To, e)
+	n.sent++
+	w := n.weather(l)
+	if w.Cut || w.Drop > 0 && n.rand.Float64() < w.Drop || n.hold != nil && n.hold(l, e.Message) {
+		n.dropped++
+		return
+	}
+	n.batch[0] = e
+	var err error
+	if n.buf, err = n.wire.Encode(n.buf[:0], n.batch[:]); err != nil {
+		n.sim.check.fail("wire", "node %d cannot encode %T: %v", l.From, e.Message, err)
+		return
+	}
+	n.sim.trace.bytes(n.buf)
+	frame := append([]byte(nil), n.buf...)
+	n.bytes += len(frame)
+	copies := 1
+	if w.Duplicate > 0 && n.rand.Float64() < w.Duplicate {
+		copies = 2
+		n.doubled++
+	}
+	for range copies {
+		n.inFlight++
+		n.inFlightBytes += len(frame)
+		delay := w.Delay
+		if w.Jitter > 0 {
+			delay += time.Duration(n.rand.Int64N(int64(w.Jitter)))
+		}
+		n.sim.clock.AfterFunc(delay, func() { n.arrive(l, frame) })
+	}
+}
+
+// arrive hands a frame to whoever lives at its destination now, unless the link was cut meanwhile.
+func (n *network) arrive(l Link, frame []byte) {
+	n.inFlight--
+	n.inFlightBytes -= len(frame)
+	to := n.sim.nodes[l.To].life
+	if to == nil || to.deliver == nil || n.weather(l).Cut {
+		n.lost++
+		return
+	}
+	batch, err := n.wire.Decode(frame)
+	if err != nil {
+		n.sim.check.fail("wire", "node %d cannot decode what node %d sent: %v", l.To, l.From, err)
+		return
+	}
+	n.delivered++
+	to.deliver(l.From, batch)
+}
+
+// A transport is one life's end of the network. It implements remote.Transport.
+type transport struct {
+	net     *network
+	life    *life
+	senders map[raft.NodeID]*actor.PID
+}
+
+func (t *transport) Start(d remote.Deliver) error {
+	t.life.deliver = d
+	return nil
+}
+
+func (t *transport) Addr() string                { return fmt.Sprintf("node-%d", t.life.node.id) }
+func (t *transport) SetPeer(raft.NodeID, string) {}
+func (t *transport) SetChaos(remote.Chaos)       {}
+func (t *transport) Stats() remote.Stats         { return remote.Stats{} }
+func (t *transport) Stop(context.Context) error  { return nil }
+func (t *transport) link(to raft.NodeID) Link    { return Link{t.life.node.id, to} }
+func (t *transport) known(to raft.NodeID) bool {
+	return t.net.sim.nodes[to] != nil && to != t.life.node.id
+}
+func (t *transport) spawn(l Link) *actor.PID {
+	return t.life.system.Root.Spawn(stage.Props(t.life.stage, func() actor.Actor { return &sender{t.net, l} }, stage.WithLogger(t.life.log)))
+}
+
+// Sender implements remote.Transport.
+func (t *transport) Sender(to raft.NodeID) *actor.PID {
+	if !t.known(to) {
+		return nil
+	}
+	pid := t.senders[to]
+	if pid == nil {
+		pid = t.spawn(t.link(to))
+		t.senders[to] = pid
+	}
+	return pid
+}
+
+// A sender is the actor that takes posts for one peer.
+type sender struct {
+	net  *network
+	link Link
+}
+
+func (s *sender) Receive(c actor.Context) {
+	if m, ok := c.Message().(*remote.Post); ok {
+		s.net.send(s.link, m.Envelope)
+	}
+}

@@ -1,0 +1,199 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-raft/troupe/actors"
+	"github.com/troupe-raft/troupe/election"
+	"github.com/troupe-raft/troupe/persister"
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/remote"
+	"github.com/troupe-raft/troupe/stage"
+)
+
+// groupID is the one group that a cluster runs.
+const groupID raft.GroupID = 1
+
+// Times of every simulated group.
+const (
+	electionMin = 150 * time.Millisecond
+	electionMax = 300 * time.Millisecond
+	heartbeats  = 50 * time.Millisecond
+)
+
+// A node is one machine: its disk, and its current life, nil while it is down.
+type node struct {
+	sim      *Sim
+	id       raft.NodeID
+	disk     *disk
+	life     *life
+	founder  bool
+	gone     bool // its disk rotted: it never comes back
+	lives    int
+	starting bool              // StartHost drives the stage meanwhile: no time for a crash
+	skew     func(*stage.Node) // its clock's fault, which a restart does not mend
+}
+
+// A life is a node from a start to the next crash.
+type life struct {
+	node    *node
+	stage   *stage.Node
+	system  *actor.ActorSystem
+	host    *actors.Host
+	group   *actors.Group
+	deliver remote.Deliver
+	machine *machine
+	view    view
+	log     *slog.Logger
+	trap    string // the callback that panics next
+	failed  error  // why the replica is down for good
+}
+
+// start begins a life from what the disk kept.
+func (n *node) start() {
+	s := n.sim
+	n.lives++
+	l := &life{node: n, stage: s.stage.Node(fmt.Sprintf("n%d", n.id))}
+	if n.skew != nil {
+		n.skew(l.stage)
+	}
+	l.log = slog.New(&ear{life: l})
+	n.life = l
+	l.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return l.log }))
+	l.system.EventStream.Subscribe(l.event)
+	n.starting = true
+	host, err := actors.StartHost(l.system, actors.HostConfig{
+		Node: n.id, HeartbeatInterval: heartbeats, Stage: l.stage, FS: n.disk.fs(), Log: l.log,
+		Store:     n.disk.open(l.stage.Clock(), s.clock),
+		Transport: &transport{net: s.net, life: l, senders: map[raft.NodeID]*actor.PID{}},
+		Watch:     func(_ raft.GroupID, r *raft.Node) { s.check.stepped(l, r); l.mayPanic("rules") },
+	})
+	n.starting = false
+	if err != nil {
+		s.check.fail("nodes start", "node %d: %v", n.id, err)
+		return
+	}
+	l.host = host
+	l.spawn()
+}
+
+func (l *life) spawn() {
+	cfg := l.node.sim.cfg.group()
+	if l.node.founder {
+		cfg.Members = l.node.sim.founders
+	}
+	cfg.StateMachine = l.newMachine
+	group, err := actors.StartGroup(l.host, cfg)
+	if err != nil {
+		l.node.sim.check.fail("groups start", "node %d: %v", l.node.id, err)
+		return
+	}
+	l.group = group
+}
+
+// crash ends the life between two messages, with what was not synced.
+func (n *node) crash() {
+	if n.life == nil {
+		return
+	}
+	n.life.stage.Halt()
+	n.life = nil
+	n.disk.crash()
+}
+
+// event watches over what a replica says of itself.
+func (l *life) event(event any) {
+	s := l.node.sim
+	switch e := event.(type) {
+	case *actors.ReplicaFailed:
+		l.failed = e.Reason
+		s.trace.note("node %d failed: %s", e.Node, firstLine(e.Reason.Error()))
+		if !l.node.disk.hurt() && !strings.Contains(e.Reason.Error(), errSabotage.Error()) {
+			s.check.fail("replicas fail only with their disk", "node %d: %v", e.Node, e.Reason)
+		}
+	case *actors.ReplicaRestarted:
+		s.trace.note("node %d restarts its replica: %s", e.Node, firstLine(e.Reason.Error()))
+		if !strings.Contains(e.Reason.Error(), errSabotage.Error()) && !l.node.disk.hurt() {
+			s.check.fail("replicas crash only when something panicked", "node %d: %v", e.Node, e.Reason)
+		}
+	}
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+// mayPanic springs the trap that was set for this callback.
+func (l *life) mayPanic(callback string) {
+	if l.trap == callback {
+		l.trap = ""
+		l.node.sim.count("panic in " + callback)
+		panic(errSabotage)
+	}
+}
+
+// ask sends a request to the node's group; reply runs on the driver's goroutine, once, unless the node crashes before.
+func (l *life) ask(message any, reply func(any)) {
+	answer := &answer{system: l.system, reply: reply}
+	pid, ok := l.system.ProcessRegistry.Add(answer, l.system.ProcessRegistry.NextId())
+	if !ok {
+		panic("sim: actor id is taken")
+	}
+	answer.pid = pid
+	l.system.Root.RequestWithCustomSender(l.group.PID(), message, pid)
+}
+
+// An answer is the process that a request names as its sender.
+type answer struct {
+	system *actor.ActorSystem
+	pid    *actor.PID
+	reply  func(any)
+}
+
+func (a *answer) SendUserMessage(_ *actor.PID, message any) {
+	_, content, _ := actor.UnwrapEnvelope(message)
+	a.system.ProcessRegistry.Remove(a.pid)
+	a.reply(content)
+}
+
+func (a *answer) SendSystemMessage(*actor.PID, any) {}
+func (a *answer) Stop(*actor.PID)                   {}
+
+// An ear listens to the log for what must never be said. It implements slog.Handler.
+type ear struct{ life *life }
+
+func (e *ear) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+
+func (e *ear) Handle(_ context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "unexpected message") {
+		e.life.node.sim.check.fail("every message is expected", "node %d: %s%s", e.life.node.id, r.Message, attrs(r))
+	}
+	return nil
+}
+
+func attrs(r slog.Record) (s string) {
+	r.Attrs(func(a slog.Attr) bool {
+		s += " " + a.String()
+		return true
+	})
+	return s
+}
+
+func (e *ear) WithAttrs([]slog.Attr) slog.Handler { return e }
+func (e *ear) WithGroup(string) slog.Handler      { return e }
+
+// Interfaces that must stay implemented.
+var (
+	_ actors.Store      = (*store)(nil)
+	_ persister.Storage = (*store)(nil)
+	_ remote.Transport  = (*transport)(nil)
+	_ actor.Process     = (*answer)(nil)
+	_                   = election.Timeout{}
+)

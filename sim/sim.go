@@ -1,0 +1,183 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/troupe-raft/troupe/actors"
+	"github.com/troupe-raft/troupe/election"
+	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/stage"
+)
+
+// A Config is one run: the same one is the same run. Zero values are the defaults named.
+type Config struct {
+	Seed    uint64
+	Nodes   int           // founders; default drawn from the seed: 1 to 5, mostly 3
+	Spares  int           // further nodes that may be added; default drawn: 0 to 2. Negative: none
+	Clients int           // default 4
+	Keys    int           // default 4
+	Length  time.Duration // of the disturbed part; default 6s of virtual time
+	Every   time.Duration // faults begin this far apart on average; default drawn: 50ms to 1s
+	Rot     bool          // one bit of one node's log flips for good
+	// Liveness ends the faults after Length: from then on there must soon be one leader, all nodes must become equal and all
+	// clients must finish. Otherwise the run ends after Length.
+	Liveness bool
+	Quiet    bool      // no faults but those of Faults
+	Faults   []Fault   // instead of those drawn from the seed
+	Only     []int     // of the plan, by place; nil: all
+	Out      io.Writer // for every step; nil: none
+}
+
+// Limits of a run.
+const (
+	calmLimit   = 60 * time.Second // virtual, to become alive again after the faults
+	maxInFlight = 200_000          // messages on the network
+	maxWaiting  = 100_000          // messages in mailboxes
+)
+
+func (c Config) withDefaults() Config {
+	r := rand.New(rand.NewPCG(c.Seed, 0xc0f1))
+	if nodes := []int{1, 2, 3, 3, 3, 3, 3, 4, 5, 5}[r.IntN(10)]; c.Nodes == 0 {
+		c.Nodes = nodes
+	}
+	if spares := r.IntN(3); c.Spares == 0 {
+		c.Spares = spares
+	}
+	c.Spares = max(c.Spares, 0)
+	if every := 50*time.Millisecond + time.Duration(r.Int64N(int64(950*time.Millisecond))); c.Every == 0 {
+		c.Every = every
+	}
+	if c.Clients == 0 {
+		c.Clients = 4
+	}
+	if c.Keys == 0 {
+		c.Keys = 4
+	}
+	if c.Length == 0 {
+		c.Length = 6 * time.Second
+	}
+	return c
+}
+
+func (c Config) ids() (ids []raft.NodeID) {
+	for i := range c.Nodes + c.Spares {
+		ids = append(ids, raft.NodeID(i+1))
+	}
+	return ids
+}
+
+// group is the configuration of every replica. Limits are drawn small, so that they are met.
+func (c Config) group() actors.GroupConfig {
+	r := rand.New(rand.NewPCG(c.Seed, 0x960f))
+	g := actors.GroupConfig{
+		Group: groupID, ElectionTimeout: election.Timeout{Min: electionMin, Max: electionMax},
+		SnapshotEvery:   []uint64{10, 40, 200, actors.NoSnapshots}[r.IntN(4)],
+		TrailingEntries: []uint64{1, 10, 100}[r.IntN(3)],
+		MaxBlockBytes:   []int{256, 4 << 10, 1 << 20}[r.IntN(3)], MaxInflightBlocks: 1 + r.IntN(4),
+	}
+	if r.IntN(8) == 0 {
+		g.MaxSessions = 2
+	}
+	return g
+}
+
+// A Sim is a cluster in one goroutine.
+type Sim struct {
+	cfg      Config
+	stage    *stage.Seeded
+	clock    stage.Clock // the true one
+	net      *network
+	ids      []raft.NodeID
+	founders []raft.NodeID
+	nodes    map[raft.NodeID]*node
+	clients  []*client
+	check    *checker
+	history  *history
+	trace    *trace
+
+	calm     bool // the faults are over
+	finished bool // clients begin nothing new
+	rotted   bool
+	bombs    []bomb
+	counts   map[string]int
+}
+
+// New builds the cluster and starts its nodes. Faults and clients are scheduled; Run lets it all happen.
+func New(cfg Config) *Sim {
+	cfg = cfg.withDefaults()
+	s := &Sim{cfg: cfg, stage: stage.NewSeeded(cfg.Seed), nodes: map[raft.NodeID]*node{}, counts: map[string]int{}, trace: newTrace(cfg.Out)}
+	s.clock = s.stage.Clock()
+	s.stage.SetCost(4 * time.Microsecond)
+	s.stage.Observe(func(d stage.Delivery) { s.trace.delivery(&d) })
+	s.check, s.history = newChecker(s), newHistory(s)
+	s.net = newNetwork(s, s.rand("network"))
+	s.ids = cfg.ids()
+	s.founders = s.ids[:cfg.Nodes]
+	for i, id := range s.ids {
+		s.nodes[id] = &node{sim: s, id: id, founder: i < cfg.Nodes, disk: newDisk(id, s.rand(fmt.Sprintf("disk %d", id)), s.check)}
+	}
+	for _, id := range s.ids {
+		s.nodes[id].start()
+	}
+	for i := range cfg.Clients {
+		c := s.newClient(i)
+		s.clients = append(s.clients, c)
+		c.pause(time.Duration(i) * time.Millisecond)
+	}
+	s.schedule()
+	return s
+}
+
+func (s *Sim) rand(name string) *rand.Rand { return s.stage.Rand(name) }
+
+func (s *Sim) count(what string) { s.counts[what]++ }
+
+// schedule plants the faults.
+func (s *Sim) schedule() {
+	for _, f := range s.cfg.plan() {
+		s.clock.AfterFunc(f.At, func() {
+			if !s.calm {
+				s.strike(f)
+			}
+		})
+	}
+	s.stage.Sabotage(func(d stage.Delivery) any {
+		if len(s.bombs) == 0 {
+			return nil
+		}
+		return s.sabotage(d)
+	})
+}
+
+// plan is the faults that this run has.
+func (c Config) plan() []Fault {
+	plan := c.Faults
+	if plan == nil && !c.Quiet {
+		plan = c.Plan()
+	}
+	if c.Only == nil {
+		return plan
+	}
+	var some []Fault
+	for _, i := range c.Only {
+		if i >= 0 && i < len(plan) {
+			some = append(some, plan[i])
+		}
+	}
+	return some
+}
+
+// after runs f later, unless the calm has come by then.
+func (s *Sim) after(d time.Duration, f func()) {
+	s.clock.AfterFunc(d, func() {
+		if !s.calm {
+			f()
+		}
+	})
+}
+
+// over says whether a client has asked enough.
+func (s *Sim) over(*client) bool { return s.finished }

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ type Seeded struct {
 	steps    uint64
 	nodes    map[string]uint64 // how often each was made
 	observer func(Delivery)
+	saboteur func(Delivery) any
 }
 
 // A turn is something that can run now: one message of a mailbox, or a function that somebody else's mailbox scheduled.
@@ -83,6 +85,27 @@ func (s *Seeded) Observe(f func(Delivery)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.observer = f
+}
+
+// Sabotage has f decide, before every message that an actor is about to get, whether its handler panics instead: with what f returns,
+// unless that is nil. A nil f ends it. f runs on the driver's goroutine.
+func (s *Seeded) Sabotage(f func(Delivery) any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.saboteur = f
+}
+
+// Waiting is how many messages lie in the mailboxes that have a turn to take.
+func (s *Seeded) Waiting() (messages int) {
+	s.mu.Lock()
+	turns := slices.Clone(s.turns)
+	s.mu.Unlock()
+	for _, t := range turns {
+		if t.box != nil {
+			messages += t.box.UserMessageCount()
+		}
+	}
+	return messages
 }
 
 // Steps is how many steps were taken.
@@ -170,16 +193,21 @@ func (s *Seeded) take(t turn) {
 		return
 	}
 	message, what := t.box.next()
+	content := message
 	if env, ok := message.(*actor.MessageEnvelope); ok {
-		s.observe(t.node, t.box.id(), env.Message)
-	} else {
-		s.observe(t.node, t.box.id(), message)
+		content = env.Message
 	}
-	t.box.one(message, what)
+	sabotage := s.saboteur
+	d := s.observe(t.node, t.box.id(), content)
+	var bomb any
+	if sabotage != nil && what == userMessage {
+		bomb = sabotage(d)
+	}
+	t.box.one(message, what, bomb)
 }
 
 // observe counts the step and shows it. It is called with the lock held, and unlocks.
-func (s *Seeded) observe(n *Node, actor string, message any) {
+func (s *Seeded) observe(n *Node, actor string, message any) Delivery {
 	s.steps++
 	d := Delivery{Step: s.steps, At: s.now, Node: n.name, Actor: actor, Message: message}
 	f := s.observer
@@ -187,10 +215,11 @@ func (s *Seeded) observe(n *Node, actor string, message any) {
 	if f != nil {
 		f(d)
 	}
+	return d
 }
 
-// one delivers one message, after which the mailbox rests or waits for its next turn.
-func (m *mailbox) one(message any, what kind) {
+// one delivers one message, or panics with the bomb, after which the mailbox rests or waits for its next turn.
+func (m *mailbox) one(message any, what kind, bomb any) {
 	defer func() {
 		m.mu.Lock()
 		m.scheduled = m.pending() != nothing
@@ -205,6 +234,9 @@ func (m *mailbox) one(message any, what kind) {
 			m.escalate(reason, message)
 		}
 	}()
+	if bomb != nil {
+		panic(bomb)
+	}
 	m.deliver(message, what)
 }
 

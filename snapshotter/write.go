@@ -103,11 +103,9 @@ func syncDir(fs vfs.FS, dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// makeDir makes the group's folder, durably: the entries in its parents are synced too.
+// makeDir makes the group's folder, durably: the entries in its parents are synced too, every time. That it exists says nothing:
+// whoever made it may have failed, or ended, before its entry was synced.
 func makeDir(fs vfs.FS, dir string) error {
-	if _, err := fs.Stat(dir); err == nil {
-		return nil
-	}
 	if err := fs.MkdirAll(dir, 0o755); err != nil {
 		return &FileError{Path: dir, Err: err}
 	}

@@ -45,16 +45,14 @@ func EncodeOpen(ttl time.Duration, limit int) []byte {
 }
 
 func decodeOpen(b []byte) (open, bool) {
-	var v []int64
-	r := bytes.NewReader(b)
-	if err := msgpack.NewDecoder(r).Decode(&v); err != nil || r.Len() > 0 || len(v) != 3 || v[0] != openVersion {
-		return open{}, false
-	}
+	d := newDecoder(b)
+	d.fields(3)
+	version, ttl, limit := d.int(), d.int(), d.int()
 	const most = 1 << 40
-	if v[1] < 0 || v[1] > most || v[2] < 0 || v[2] > most {
+	if d.done() != nil || version != openVersion || ttl < 0 || ttl > most || limit < 0 || limit > most {
 		return open{}, false
 	}
-	return open{TTL: time.Duration(v[1]) * time.Millisecond, Max: int(v[2])}, true
+	return open{TTL: time.Duration(ttl) * time.Millisecond, Max: int(limit)}, true
 }
 
 // A session remembers the latest results of one client.
@@ -280,55 +278,4 @@ func (e encoded) write(w io.Writer) error {
 	}
 	_, err = w.Write(b)
 	return err
-}
-
-// maxTable bounds what a snapshot can make a reader allocate for the table.
-const maxTable = 1 << 30
-
-// readSessions reads what write wrote and leaves r at the user's state.
-func readSessions(r io.Reader) (*sessions, error) {
-	var head [8]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, fmt.Errorf("session table: %w", err)
-	}
-	size := binary.BigEndian.Uint64(head[:])
-	if size > maxTable {
-		return nil, fmt.Errorf("session table: %d bytes is above the limit of %d", size, maxTable)
-	}
-	b, err := io.ReadAll(io.LimitReader(r, int64(size)))
-	if err != nil {
-		return nil, fmt.Errorf("session table: %w", err)
-	}
-	if uint64(len(b)) != size {
-		return nil, fmt.Errorf("session table: %w", io.ErrUnexpectedEOF)
-	}
-	var e encoded
-	if err := msgpack.Unmarshal(b, &e); err != nil {
-		return nil, fmt.Errorf("session table: %w", err)
-	}
-	if e.Version != sessionsVersion {
-		return nil, fmt.Errorf("session table: version %d is not %d", e.Version, sessionsVersion)
-	}
-	return e.table()
-}
-
-// table rebuilds the table, in the order of use, and refuses what no run of the rules can lead to.
-func (e encoded) table() (*sessions, error) {
-	s := &sessions{clock: e.Clock, turn: e.Turn, table: make(map[uint64]*session, len(e.Sessions))}
-	slices.SortFunc(e.Sessions, func(a, b encodedSession) int { return cmp.Compare(a.Turn, b.Turn) })
-	for _, es := range e.Sessions {
-		c := &session{ID: es.ID, TTL: es.TTL, Used: es.Used, Turn: es.Turn, Last: es.Last}
-		switch {
-		case len(es.Indices) != len(es.Results), len(es.Results) > remembered, uint64(len(es.Results)) > es.Last,
-			s.table[c.ID] != nil, c.Used > s.clock, c.Turn > s.turn,
-			s.newest != nil && (c.Turn == s.newest.Turn || c.Used < s.newest.Used):
-			return nil, fmt.Errorf("session table: session %d is malformed", es.ID)
-		}
-		for i, r := range es.Results {
-			c.Results = append(c.Results, answer{Index: raft.Index(es.Indices[i]), Result: r})
-			c.bytes += len(r)
-		}
-		s.add(c)
-	}
-	return s, nil
 }

@@ -2,8 +2,11 @@ package applier
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -124,18 +127,115 @@ func TestTableGolden(t *testing.T) {
 	}
 }
 
+// announced are a few bytes that announce two thousand million elements: sessions, indices, results, a result.
+var announced = [][]byte{
+	{0x94, 1, 0, 0, 0xdd, 0x7f, 0xff, 0xff, 0xff},
+	{0x94, 1, 0, 0, 0x91, 0x97, 1, 0, 0, 0, 1, 0xdd, 0x7f, 0xff, 0xff, 0xff},
+	{0x94, 1, 0, 0, 0x91, 0x97, 1, 0, 0, 0, 1, 0x91, 9, 0xdd, 0x7f, 0xff, 0xff, 0xff},
+	{0x94, 1, 0, 0, 0x91, 0x97, 1, 0, 0, 0, 1, 0x91, 9, 0x91, 0xc6, 0x7f, 0xff, 0xff, 0xff},
+	{0xdd, 0x7f, 0xff, 0xff, 0xff},
+}
+
+// sized puts a table's length before it.
+func sized(table []byte) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(len(table))), table...)
+}
+
+// A snapshot comes from another node, and a session request from its log: neither may end the process with a few bytes.
+func TestAnnouncementsAreNotBelieved(t *testing.T) {
+	for _, b := range announced {
+		costs(t, 8<<10, func() {
+			if _, err := readSessions(bytes.NewReader(sized(b))); err == nil {
+				t.Errorf("%x was taken for a table", b)
+			}
+			if _, ok := decodeOpen(b); ok {
+				t.Errorf("%x was taken for a request", b)
+			}
+		})
+	}
+	deep := slices.Concat([]byte{0x95, 1, 0, 0, 0x90}, bytes.Repeat([]byte{0x91}, 1<<20)) // a field too many, with depth
+	costs(t, 8<<20, func() {
+		if _, err := readSessions(bytes.NewReader(sized(deep))); err == nil {
+			t.Error("a field too many was taken")
+		}
+	})
+}
+
+// costs fails when f allocates more than limit bytes. Other goroutines allocate too, so f may have to run again.
+func costs(t *testing.T, limit int, f func()) {
+	t.Helper()
+	var n uint64
+	for range 3 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f()
+		runtime.ReadMemStats(&after)
+		if n = after.TotalAlloc - before.TotalAlloc; n <= uint64(limit) {
+			return
+		}
+	}
+	t.Fatalf("%d bytes allocated, want at most %d", n, limit)
+}
+
+// FuzzReadSessions takes any bytes for a table, with and without a length before them that fits. What is accepted must survive
+// another trip, and use memory in proportion to its bytes.
 func FuzzReadSessions(f *testing.F) {
 	s := newSessions()
-	s.table[1] = &session{ID: 1, Last: 1, Results: []answer{{1, []byte("x")}}}
+	if _, err := s.open(openEntry(1, 5, 1000, 10)); err != nil {
+		f.Fatal(err)
+	}
+	for seq, result := range [][]byte{[]byte("x"), nil, {}} {
+		if _, _, err := s.apply(command(1, uint64(seq)+1, 9, 6), func() []byte { return result }); err != nil {
+			f.Fatal(err)
+		}
+	}
 	var b bytes.Buffer
 	if err := s.capture().write(&b); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(b.Bytes())
 	f.Add([]byte{0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff})
-	f.Fuzz(func(_ *testing.T, raw []byte) {
-		if s, err := readSessions(bytes.NewReader(raw)); err == nil {
+	for _, b := range announced {
+		f.Add(sized(b))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		for _, raw := range [][]byte{raw, sized(raw)} {
+			var s *sessions
+			var err error
+			costs(t, 64*len(raw)+8<<10, func() { s, err = readSessions(bytes.NewReader(raw)) })
+			if err != nil {
+				continue
+			}
+			var once, twice bytes.Buffer
+			if err := s.capture().write(&once); err != nil {
+				t.Fatal(err)
+			}
+			written := bytes.Clone(once.Bytes())
+			again, err := readSessions(&once)
+			if err != nil {
+				t.Fatalf("what was read cannot be read again: %v", err)
+			}
+			if err := again.capture().write(&twice); err != nil || !bytes.Equal(twice.Bytes(), written) {
+				t.Fatalf("became\n%x\nwas\n%x: %v", twice.Bytes(), written, err)
+			}
 			s.tick(1 << 60)
+		}
+	})
+}
+
+// FuzzDecodeOpen takes any bytes for a session request.
+func FuzzDecodeOpen(f *testing.F) {
+	f.Add(EncodeOpen(time.Hour, 10_000))
+	f.Add(announced[len(announced)-1])
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var o open
+		var ok bool
+		costs(t, 4<<10, func() { o, ok = decodeOpen(raw) })
+		if !ok {
+			return
+		}
+		if again, ok := decodeOpen(EncodeOpen(o.TTL, o.Max)); !ok || again != o {
+			t.Fatalf("%+v became %+v", o, again)
 		}
 	})
 }

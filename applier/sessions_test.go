@@ -5,12 +5,12 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/troupe-raft/troupe/entry"
+	"github.com/troupe-raft/troupe/internal/allocs"
 	"github.com/troupe-raft/troupe/raft"
 )
 
@@ -144,7 +144,7 @@ func sized(table []byte) []byte {
 // A snapshot comes from another node, and a session request from its log: neither may end the process with a few bytes.
 func TestAnnouncementsAreNotBelieved(t *testing.T) {
 	for _, b := range announced {
-		costs(t, 8<<10, func() {
+		allocs.AtMost(t, 8<<10, func() {
 			if _, err := readSessions(bytes.NewReader(sized(b))); err == nil {
 				t.Errorf("%x was taken for a table", b)
 			}
@@ -154,27 +154,11 @@ func TestAnnouncementsAreNotBelieved(t *testing.T) {
 		})
 	}
 	deep := slices.Concat([]byte{0x95, 1, 0, 0, 0x90}, bytes.Repeat([]byte{0x91}, 1<<20)) // a field too many, with depth
-	costs(t, 8<<20, func() {
+	allocs.AtMost(t, 8<<20, func() {
 		if _, err := readSessions(bytes.NewReader(sized(deep))); err == nil {
 			t.Error("a field too many was taken")
 		}
 	})
-}
-
-// costs fails when f allocates more than limit bytes. Other goroutines allocate too, so f may have to run again.
-func costs(t *testing.T, limit int, f func()) {
-	t.Helper()
-	var n uint64
-	for range 3 {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		f()
-		runtime.ReadMemStats(&after)
-		if n = after.TotalAlloc - before.TotalAlloc; n <= uint64(limit) {
-			return
-		}
-	}
-	t.Fatalf("%d bytes allocated, want at most %d", n, limit)
 }
 
 // FuzzReadSessions takes any bytes for a table, with and without a length before them that fits. What is accepted must survive
@@ -202,7 +186,7 @@ func FuzzReadSessions(f *testing.F) {
 		for _, raw := range [][]byte{raw, sized(raw)} {
 			var s *sessions
 			var err error
-			costs(t, 64*len(raw)+8<<10, func() { s, err = readSessions(bytes.NewReader(raw)) })
+			allocs.AtMost(t, 64*len(raw)+8<<10, func() { s, err = readSessions(bytes.NewReader(raw)) })
 			if err != nil {
 				continue
 			}
@@ -230,7 +214,7 @@ func FuzzDecodeOpen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var o open
 		var ok bool
-		costs(t, 4<<10, func() { o, ok = decodeOpen(raw) })
+		allocs.AtMost(t, 4<<10, func() { o, ok = decodeOpen(raw) })
 		if !ok {
 			return
 		}

@@ -213,10 +213,14 @@ func (b *Block) Changes() ([]raft.Change, error) {
 	if !b.Has(raft.Reconfigure) {
 		return nil, nil
 	}
-	var (
-		changes []raft.Change
-		r       = b.Reader()
-	)
+	n := 0
+	for e := range b.All() {
+		if e.Kind == raft.Reconfigure {
+			n++
+		}
+	}
+	changes := make([]raft.Change, 0, n) // what a hostile block costs is in proportion to its bytes
+	r := b.Reader()
 	for e := (Entry{}); r.Next(&e); {
 		if e.Kind != raft.Reconfigure {
 			continue

@@ -231,7 +231,7 @@ func TestFaultAtEveryOperation(t *testing.T) {
 		}))
 		_, err := write(faulty, dir, 1, metaAt(6), writes(content(2, 2*pieceBytes)), new(atomic.Bool))
 		if err == nil {
-			only(t, mem, 5, 6) // looking for the folder may fail: it is made again
+			only(t, mem, 5, 6)
 			continue
 		}
 		failed++

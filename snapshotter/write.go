@@ -18,10 +18,10 @@ import (
 // write makes a snapshot file: aside, synced, renamed, folder synced. After an error nothing is left of it under a name that was
 // not taken. stop makes the payload's writes fail.
 func write(fs vfs.FS, dir string, group raft.GroupID, meta raft.SnapshotMeta, payload func(io.Writer) error, stop *atomic.Bool) (size int64, err error) {
-	if err := makeDir(fs, dir); err != nil {
-		return 0, err
-	}
 	path := fs.PathJoin(dir, fileName(meta.Index, meta.Term))
+	if err := makeDir(fs, dir); err != nil {
+		return 0, &FileError{Path: path, Err: err}
+	}
 	tmp := path + ".tmp"
 	f, err := fs.Create(tmp, vfs.WriteCategoryUnspecified)
 	if err != nil {

@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"hash/crc32"
-	"hash/maphash"
 	"time"
 
 	"github.com/troupe-raft/troupe/entry"
@@ -87,12 +86,16 @@ func (c *checker) fail(property, format string, args ...any) {
 	c.sim.trace.note("VIOLATION %s", c.first)
 }
 
-var (
-	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-	hashSeed   = maphash.MakeSeed() // within a process only: never part of a trace
-)
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func hashOf(b []byte) uint64 { return maphash.Bytes(hashSeed, b) }
+// hashOf is the same in every process: it becomes a part of snapshots, and so of traces.
+func hashOf(b []byte) uint64 {
+	h := uint64(14695981039346656037)
+	for _, c := range b {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return h
+}
 
 // accepted looks at an op before it changes a node's view of its log.
 func (c *checker) accepted(node raft.NodeID, m *image, o *persister.Op) {
@@ -162,17 +165,11 @@ func (c *checker) matching(node raft.NodeID, b *entry.Block, prev raft.EntryID) 
 }
 
 func hashEntry(e *entry.Entry) uint64 {
-	var h maphash.Hash
-	h.SetSeed(hashSeed)
-	h.WriteByte(byte(e.Kind))
-	for _, v := range [...]uint64{e.Session, e.Seq, uint64(e.Stamp)} {
-		for range 8 {
-			h.WriteByte(byte(v))
-			v >>= 8
-		}
+	h := hashOf(e.Data)
+	for _, v := range [...]uint64{uint64(e.Kind), e.Session, e.Seq, uint64(e.Stamp)} {
+		h = mix(h, v)
 	}
-	h.Write(e.Data)
-	return h.Sum64()
+	return h
 }
 
 // rejected: no correct group asks its disk for what would leave a gap or go back.

@@ -12,6 +12,7 @@ import (
 	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/demo/kv"
 	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/sim/history"
 	"github.com/troupe-raft/troupe/stage"
 )
 
@@ -20,6 +21,7 @@ const (
 	clientTimeout = 700 * time.Millisecond
 	clientPause   = 30 * time.Millisecond
 	clientGivesUp = 8 * time.Second // while faults last; afterwards never
+	opsPerKey     = 25              // of each client: then it goes on with other keys, so that values stay short
 )
 
 // A client asks one thing after another, and records what it asked and was told.
@@ -41,7 +43,7 @@ type client struct {
 
 // An operation is one thing a client wants.
 type operation struct {
-	*call
+	*history.Op
 	data  []byte // of a write
 	lease bool
 	since time.Duration
@@ -67,39 +69,38 @@ func (c *client) next() {
 	c.serial++
 	c.op = c.draw()
 	c.op.since = c.sim.clock.Now()
-	c.sim.history.begin(c.op.call, c.id, c.sim.stage.Steps())
+	c.sim.record.begin(c.op.Op)
 	c.try()
 }
 
 // draw makes an operation: about half appends of words that occur once, nearly half reads, some of everything else.
 func (c *client) draw() *operation {
-	key := fmt.Sprintf("k%d", c.rand.IntN(c.sim.cfg.Keys))
+	key := fmt.Sprintf("k%d.%d", c.rand.IntN(c.sim.cfg.Keys), c.serial/opsPerKey)
 	word := fmt.Sprintf("%d.%d;", c.id, c.serial)
 	if c.rand.IntN(40) == 0 {
 		word = fmt.Sprintf("%d.%d%s;", c.id, c.serial, bytes.Repeat([]byte{'x'}, c.rand.IntN(3000)))
 	}
-	op := &operation{call: &call{Key: key}}
-	cmd := kv.Command{Key: key, Value: []byte(word)}
+	op := &operation{Op: &history.Op{Client: c.id, Key: key}}
+	cmd := kv.Command{Key: key, Value: []byte(word), Whole: c.rand.IntN(2) == 0}
 	switch p := c.rand.IntN(100); {
 	case p < 45:
 		op.lease = c.rand.IntN(2) == 0
-		op.Kind = opGet
+		op.Kind = history.Get
 		return op
 	case p < 92:
-		op.Kind, cmd.Op = opAppend, kv.Append
+		op.Kind, cmd.Op = history.Append, kv.Append
 	case p < 95:
-		op.Kind, cmd.Op = opPut, kv.Put
+		op.Kind, cmd.Op = history.Put, kv.Put
 	case p < 98:
-		op.Kind, cmd.Op = opCAS, kv.CAS
-		if v, ok := c.sim.history.lastSeen(key); ok {
-			cmd.Expect = append([]byte{}, v...)
+		op.Kind, cmd.Op = history.CAS, kv.CAS
+		if v, ok := c.sim.record.seen[key]; ok {
+			cmd.Expect, op.Expect = append([]byte{}, v...), history.Some(v)
 		}
-		op.Expect, op.Expects = string(cmd.Expect), cmd.Expect != nil
 	default:
-		op.Kind, cmd.Op = opDelete, kv.Delete
+		op.Kind, cmd.Op = history.Delete, kv.Delete
 		cmd.Value = nil
 	}
-	op.Value = string(cmd.Value)
+	op.Arg = string(cmd.Value)
 	op.data = cmd.Encode()
 	return op
 }
@@ -166,10 +167,10 @@ func (c *client) told(attempt uint64, op *operation, answer any, value string, f
 	switch m := answer.(type) {
 	case *actors.Proposed:
 		c.seq++
-		c.sim.history.wrote(c.op.call, c.sim.stage.Steps(), m.Result)
+		c.sim.record.wrote(c.op.Op, m.Result)
 		c.finish()
 	case *actors.ReadPoint:
-		c.sim.history.read(c.op.call, c.sim.stage.Steps(), value, found)
+		c.sim.record.read(c.op.Op, value, found)
 		c.finish()
 	case *actors.SessionOpened:
 		c.session, c.seq, c.opening = m.Session, 0, false
@@ -215,10 +216,10 @@ func (c *client) refused(err error) {
 	case c.faithful:
 		c.again()
 	default:
-		if c.op.Kind != opDelete { // all others are unlike any other command
+		if c.op.Kind != history.Delete { // all others are unlike any other command
 			c.sim.check.refuse(c.op.data, err)
 		}
-		c.sim.history.drop(c.op.call)
+		c.sim.record.drop(c.op.Op)
 		c.finish()
 	}
 }
@@ -276,7 +277,6 @@ func (c *client) unknown() {
 
 // giveUp leaves the outcome open.
 func (c *client) giveUp() {
-	c.sim.history.abandon(c.op.call)
 	c.attempt++
 	c.finish()
 }

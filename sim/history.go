@@ -1,77 +1,77 @@
 package sim
 
 import (
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
 	"github.com/troupe-raft/troupe/demo/kv"
+	"github.com/troupe-raft/troupe/sim/history"
 )
 
-// What a call does.
-const (
-	opGet = iota
-	opAppend
-	opPut
-	opCAS
-	opDelete
-)
-
-// A call is one operation of a client as the world saw it. Times are steps of the stage.
-type call struct {
-	Client      int
-	Kind        int
-	Key, Value  string
-	Expect      string // of a CAS, unless it wants the key missing
-	Expects     bool
-	From, Until uint64
-	Known       bool // it ended with a result
-	Result      kv.Result
-	Got         string
-	Found       bool
-	dropped     bool // it certainly never happened
+// A record is all that the clients of a run asked and were told. Times are steps of the stage.
+type record struct {
+	sim     *Sim
+	calls   []*history.Op
+	dropped map[*history.Op]bool // they certainly never happened
+	seen    map[string]string    // what was last read of a key
+	ended   int
 }
 
-// A history is all calls of a run.
-type history struct {
-	calls []*call
-	seen  map[string]string
-	sim   *Sim
+func newRecord(s *Sim) *record {
+	return &record{sim: s, dropped: map[*history.Op]bool{}, seen: map[string]string{}}
 }
 
-func newHistory(s *Sim) *history { return &history{seen: map[string]string{}, sim: s} }
+func (r *record) now() int64 { return int64(r.sim.stage.Steps()) }
 
-func (h *history) begin(c *call, client int, step uint64) {
-	c.Client, c.From = client, step
-	h.calls = append(h.calls, c)
+func (r *record) begin(c *history.Op) {
+	c.Call, c.Return = r.now(), history.Never
+	r.calls = append(r.calls, c)
 }
 
-func (h *history) lastSeen(key string) (string, bool) {
-	v, ok := h.seen[key]
-	return v, ok
-}
-
-func (h *history) read(c *call, step uint64, value string, found bool) {
-	c.Until, c.Known, c.Got, c.Found = step, true, value, found
+func (r *record) read(c *history.Op, value string, found bool) {
+	c.Return, c.Saw = r.now(), history.Missing
+	r.ended++
 	if found {
-		h.seen[c.Key] = value
+		c.Saw = history.Some(value)
+		r.seen[c.Key] = value
 	}
 }
 
-func (h *history) wrote(c *call, step uint64, result []byte) {
-	r, err := kv.DecodeResult(result)
-	if err != nil || r.Fault != kv.OK {
-		h.sim.check.fail("results are the state machine's", "a write of client %d was answered %q (%v)", c.Client, result, err)
+// wrote decodes a write's answer. Answers of appends that did not ask for the whole value say nothing of it.
+func (r *record) wrote(c *history.Op, answer []byte) {
+	res, err := kv.DecodeResult(answer)
+	if err != nil || res.Fault != kv.OK {
+		r.sim.check.fail("results are the state machine's", "%v of client %d was answered %q (%v)", c, c.Client, answer, err)
 		return
 	}
-	c.Until, c.Known, c.Result = step, true, r
+	r.ended++
+	c.Return, c.Done = r.now(), res.Done
+	switch {
+	case res.Value != nil:
+		c.Saw = history.Some(string(res.Value))
+	case c.Kind == history.Append:
+		c.Blind = true
+	}
 }
 
-func (h *history) drop(c *call)    { c.dropped = true }
-func (h *history) abandon(c *call) {}
+func (r *record) drop(c *history.Op) { r.dropped[c] = true }
 
-// ended counts the calls with a known end.
-func (h *history) ended() (n int) {
-	for _, c := range h.calls {
-		if c.Known {
-			n++
+// judgement bounds what porcupine may think about one run.
+const judgement = 20 * time.Second
+
+// judge holds what the clients were told against one copy of the state machine: linearizability.
+func (s *Sim) judge() {
+	ops := make([]history.Op, 0, len(s.record.calls))
+	for _, c := range s.record.calls {
+		if !s.record.dropped[c] {
+			ops = append(ops, *c)
 		}
 	}
-	return n
+	switch result, report := history.Check(ops, judgement); result {
+	case porcupine.Illegal:
+		s.check.fail("linearizability", "%v", report)
+	case porcupine.Unknown:
+		s.count("judged too hard by porcupine")
+	}
 }

@@ -192,7 +192,7 @@ func (s *Sim) roles() string {
 func (s *Sim) report() *Report {
 	r := &Report{
 		Config: s.cfg, Violation: s.check.first, Steps: s.stage.Steps(), Virtual: s.clock.Now(), Trace: s.trace.sum, Faults: s.cfg.plan(),
-		Calls: len(s.history.calls), Ended: s.history.ended(), Committed: len(s.check.log), Elections: s.check.elections, Changes: s.check.changes,
+		Calls: len(s.record.calls), Ended: s.record.ended, Committed: len(s.check.log), Elections: s.check.elections, Changes: s.check.changes,
 		Restores: s.check.restores, Sent: s.net.sent, Dropped: s.net.dropped + s.net.lost, Doubled: s.net.doubled, Counts: s.counts,
 	}
 	for _, id := range s.ids {

@@ -95,7 +95,7 @@ type Sim struct {
 	nodes    map[raft.NodeID]*node
 	clients  []*client
 	check    *checker
-	history  *history
+	record   *record
 	trace    *trace
 
 	calm     bool // the faults are over
@@ -112,7 +112,7 @@ func New(cfg Config) *Sim {
 	s.clock = s.stage.Clock()
 	s.stage.SetCost(4 * time.Microsecond)
 	s.stage.Observe(func(d stage.Delivery) { s.trace.delivery(&d) })
-	s.check, s.history = newChecker(s), newHistory(s)
+	s.check, s.record = newChecker(s), newRecord(s)
 	s.net = newNetwork(s, s.rand("network"))
 	s.ids = cfg.ids()
 	s.founders = s.ids[:cfg.Nodes]

@@ -67,11 +67,13 @@ func (c *Call) Failed() {
 // Unknown gives up on an operation that may or may not have taken effect, or may yet.
 func (c *Call) Unknown() {}
 
-// Note writes down what happened now beside the operations.
-func (r *Recorder) Note(text string) {
+// Note writes down what happened beside the operations, and returns the time.
+func (r *Recorder) Note(text string) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.notes = append(r.notes, Note{Time: r.time(), Text: text})
+	n := Note{Time: r.time(), Text: text}
+	r.notes = append(r.notes, n)
+	return n.Time
 }
 
 // Notes returns all notes so far.

@@ -36,6 +36,16 @@ func (w *weather) set(c Chaos) {
 	}
 }
 
+// take empties q as far as the weather lets it, which is looked at under the queue's lock: what is pushed after a change of
+// weather feels it. It returns what takeLocked does, and the weather there was.
+func (w *weather) take(q *queue, batch []Envelope, target int) (taken []Envelope, bytes int, f *front, next time.Time, over bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	f = w.now.Load()
+	taken, bytes, next, over = q.takeLocked(batch, target, f.delay())
+	return taken, bytes, f, next, over
+}
+
 // loses decides the fate of one envelope to or from node.
 func (f *front) loses(node raft.NodeID) bool {
 	return f != nil && (slices.Contains(f.Block, node) || (f.Drop > 0 && rand.Float64() < f.Drop))
@@ -97,8 +107,7 @@ func (l *delayLine) run() {
 	t := l.in.t
 	var batch []Envelope
 	for {
-		f := t.weather.now.Load()
-		taken, bytes, next, over := l.queue.take(batch[:0], frameTarget, f.delay())
+		taken, bytes, f, next, over := t.weather.take(l.queue, batch[:0], frameTarget)
 		if over {
 			return
 		}

@@ -202,8 +202,7 @@ func (s *session) write(conn, raw net.Conn, limit int) error {
 	var batch []Envelope
 	target := min(frameTarget, limit/2)
 	for {
-		front := s.t.weather.now.Load()
-		taken, bytes, next, over := s.queue.take(batch[:0], target, front.delay())
+		taken, bytes, front, next, over := s.t.weather.take(s.queue, batch[:0], target)
 		batch = taken
 		if len(batch) == 0 {
 			if over {

@@ -60,12 +60,10 @@ func (q *queue) ring() {
 	}
 }
 
-// take moves envelopes that came no later than until to the end of batch, up to about target bytes and at least
+// takeLocked moves envelopes that came no later than until to the end of batch, up to about target bytes and at least
 // one. They count against the limit until released. When nothing is due, next is when something will be, or zero
-// when the queue is empty; over says that it is empty and closed.
-func (q *queue) take(batch []Envelope, target int, delay time.Duration) (_ []Envelope, bytes int, next time.Time, over bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+// when the queue is empty; over says that it is empty and closed. The caller holds q.mu: see weather.take.
+func (q *queue) takeLocked(batch []Envelope, target int, delay time.Duration) (_ []Envelope, bytes int, next time.Time, over bool) {
 	if q.taken == len(q.items) {
 		return batch, 0, time.Time{}, q.closed
 	}

@@ -15,6 +15,12 @@ func item(term raft.Term, cost int) waiting {
 	return waiting{Envelope: vote(term), cost: cost, at: time.Now()}
 }
 
+func (q *queue) take(batch []Envelope, target int, delay time.Duration) (_ []Envelope, bytes int, next time.Time, over bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.takeLocked(batch, target, delay)
+}
+
 func TestQueueKeepsOrderAndLimit(t *testing.T) {
 	var gauge atomic.Int64
 	q := newQueue(1000, &gauge)

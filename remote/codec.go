@@ -34,6 +34,10 @@ const (
 	costMember   = 32 // ID and headers
 )
 
+// maxBatch is how many messages a frame holds at most: twice what a sender puts into one. Their heads are so short
+// that, without it, a frame could cost its receiver thirty times its size.
+const maxBatch = 2 * frameTarget / costEnvelope
+
 // cost is how many bytes e takes at most in a frame, or 0 when it is nothing that travels.
 func cost(e Envelope) int {
 	n := costEnvelope

@@ -30,6 +30,9 @@ func (h *heads) decode(section []byte, payload int) error {
 	r := reader{b: section}
 	announced := 0
 	for len(r.b) > 0 {
+		if len(h.batch) == maxBatch {
+			return fmt.Errorf("remote: %w frame: more than %d messages", errMalformed, maxBatch)
+		}
 		wants := len(h.wants)
 		e, err := h.envelope(&r)
 		if err != nil {

@@ -3,14 +3,13 @@ package remote
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"io"
-	"runtime"
 	"testing"
 	"testing/iotest"
 
 	"github.com/troupe-raft/troupe/entry"
+	"github.com/troupe-raft/troupe/internal/allocs"
 	"github.com/troupe-raft/troupe/raft"
 )
 
@@ -84,34 +83,21 @@ func TestFrameLimitOnBothSides(t *testing.T) {
 
 // A few bytes that announce gigabytes must not cost their receiver much.
 func TestAnnouncementsAreNotBelieved(t *testing.T) {
-	header := func(length, heads uint32, section []byte) []byte {
-		b := make([]byte, frameHeader)
-		binary.BigEndian.PutUint32(b, length)
-		binary.BigEndian.PutUint32(b[8:], heads)
-		binary.BigEndian.PutUint32(b[4:], frameSum(b, section))
-		return append(b, section...)
-	}
 	chunk := &SnapshotChunk{Data: []byte("x")}
 	section, _ := appendHead(nil, Envelope{1, chunk})
 	section = section[:len(section)-6] // without size 01 and its sum
 	section = append(section, 0xce, 0x3f, 0, 0, 0, 0)
 	for name, b := range map[string][]byte{
-		"heads":   header(1<<30-8, 1<<30-100, nil),
-		"payload": header(uint32(4+len(section)+0x3f000000), uint32(len(section)), section),
-		"beats":   header(4+9, 9, []byte{0x93, kindPulse, 0, 0xdd, 0x0f, 0xff, 0xff, 0xff, 0}),
-		"blocks":  header(4+13, 13, []byte{0x98, kindAppendBlocks, 1, 1, 1, 1, 1, 1, 0xdd, 0x0f, 0xff, 0xff, 0xff}),
+		"heads":   announcing(1<<30-8, 1<<30-100, nil),
+		"payload": announcing(uint32(4+len(section)+0x3f000000), uint32(len(section)), section),
+		"beats":   announcing(4+9, 9, []byte{0x93, kindPulse, 0, 0xdd, 0x0f, 0xff, 0xff, 0xff, 0}),
+		"blocks":  announcing(4+13, 13, []byte{0x98, kindAppendBlocks, 1, 1, 1, 1, 1, 1, 0xdd, 0x0f, 0xff, 0xff, 0xff}),
 	} {
-		d := newDeframer(b, maxFrame)
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		_, _, err := d.next()
-		runtime.ReadMemStats(&after)
-		if err == nil {
-			t.Errorf("%s: accepted", name)
-		}
-		if n := after.TotalAlloc - before.TotalAlloc; n > 2*firstGrowth {
-			t.Errorf("%s: %d bytes allocated for %d", name, n, len(b))
-		}
+		allocs.AtMost(t, 2*firstGrowth, func() {
+			if _, _, err := newDeframer(b, maxFrame).next(); err == nil {
+				t.Errorf("%s: accepted", name)
+			}
+		})
 	}
 }
 
@@ -147,51 +133,4 @@ func TestLargeHeadsDoNotFitTheBuffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameBatch(t, got, []Envelope{vote(9)})
-}
-
-func FuzzFrame(f *testing.F) {
-	for _, c := range golden {
-		f.Add(encode(f, c.envelope), true)
-	}
-	f.Fuzz(func(t *testing.T, b []byte, mend bool) {
-		if mend && len(b) >= frameHeader { // let the fuzzer past the checksum
-			heads := binary.BigEndian.Uint32(b[8:])
-			if int64(heads) <= int64(len(b)-frameHeader) {
-				binary.BigEndian.PutUint32(b[4:], frameSum(b[:frameHeader], b[frameHeader:frameHeader+int(heads)]))
-			}
-		}
-		d := newDeframer(b, 1<<20)
-		for {
-			batch, _, err := d.next()
-			if err != nil {
-				return
-			}
-			reencode(t, batch)
-		}
-	})
-}
-
-func FuzzHeads(f *testing.F) {
-	for _, c := range golden {
-		head, _ := appendHead(nil, c.envelope)
-		f.Add(head, 0)
-	}
-	f.Fuzz(func(t *testing.T, b []byte, payload int) {
-		var h heads
-		if h.decode(b, payload) == nil && len(h.wants) == 0 {
-			reencode(t, h.batch)
-		}
-	})
-}
-
-// reencode checks that what was accepted is sound: it survives another trip.
-func reencode(t *testing.T, batch []Envelope) {
-	if len(batch) == 0 {
-		return
-	}
-	got, _, err := newDeframer(encode(t, batch...), maxFrame).next()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sameBatch(t, got, batch)
 }

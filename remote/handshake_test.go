@@ -214,22 +214,6 @@ func TestMutualTLS(t *testing.T) {
 	sameBatch(t, []Envelope{b.inbox.next(t, "the chunk", nil).Envelope}, []Envelope{big})
 }
 
-func FuzzHandshake(f *testing.F) {
-	f.Add(hello{cluster: "cluster", from: 1, to: 2, lane: Bulk}.append(nil))
-	f.Add(verdict{maxFrame: 1 << 20}.append(nil))
-	f.Add(verdict{reason: "no"}.append(nil))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if h, err := readHello(bytes.NewReader(b)); err == nil {
-			if again, err := readHello(bytes.NewReader(h.append(nil))); len(h.cluster) <= maxCluster && (err != nil || again != h) {
-				t.Fatalf("%+v became %+v: %v", h, again, err)
-			}
-		}
-		if v, err := readVerdict(bytes.NewReader(b)); err == nil && (v.reason != "" || v.maxFrame < minFrame) {
-			t.Fatalf("%+v accepts", v)
-		}
-	})
-}
-
 // A pki is a certificate authority for one test.
 type pki struct {
 	cert *x509.Certificate

@@ -60,8 +60,8 @@ func TestRuaftVerifyAuthority(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"test_verify_authority_async": func(t *testing.T) {
 			s := ruaftReader(t)
-			first := s.ask(1)
 			s.sync(Propose{Count: 10})
+			first := s.ask(1) // sees what is committed, not what is in the log
 			for _, id := range []NodeID{2, 3} {
 				s.matched(id, 18)
 			}
@@ -82,6 +82,7 @@ func TestRuaftVerifyAuthority(t *testing.T) {
 			round := s.ask(1)
 			for _, id := range []NodeID{2, 3, 4, 5} {
 				s.get(id, &HeartbeatReply{Term: s.Term() - 1, Round: round})
+				s.beat(id, round+1) // which was never sent
 			}
 			s.pending(1)
 		},
@@ -188,6 +189,7 @@ func ruaftClearTicked(t *testing.T) {
 	ends(s.beat(5, r4)) // counts for all three
 	ends(s.beat(4, r3), 12, 13)
 	ends(s.beat(2, r3)) // stale for the last
+	ends(s.beat(5, r3)) // and takes nothing back
 	ends(s.beat(3, ancient))
 	s.pending(14)
 	ends(s.beat(2, r4), 14)

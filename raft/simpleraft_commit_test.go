@@ -1,6 +1,7 @@
 package raft_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -23,6 +24,15 @@ func TestSimpleRaftCommit(t *testing.T) {
 			}
 		})
 	}
+	// AppendError::Cancelled: who does not lead takes nothing.
+	t.Run("append_cancelled", func(t *testing.T) {
+		c := newCluster(t, 1, 3, fair()).runOn(1, (*raft.Replica).Campaign)
+		var refused *raft.NotLeaderError
+		if _, err := c.nodes[2].Propose([]byte("one")); !errors.As(err, &refused) || refused.Leader != 1 || refused.Term != 1 {
+			c.fatalf("%v", err)
+		}
+		c.runFor(3*electionTicks, "without it", func() bool { return !c.has(raft.None, "one") })
+	})
 	// The leader's entry is everywhere, but it cannot know. Its successors finish it.
 	t.Run("commit_leader_change", func(t *testing.T) {
 		everySeed(t, func(t *testing.T, seed uint64) {

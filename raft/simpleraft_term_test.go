@@ -1,6 +1,7 @@
 package raft_test
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 
@@ -61,9 +62,11 @@ func TestSimpleRaftTerm(t *testing.T) {
 				if s := r.Status(); s.Term != newer || s.Role != raft.Follower {
 					t.Errorf("%s: %v in term %d, want a follower in %d", rpc, s.Role, s.Term, newer)
 				}
-				receive(r, rpcs(newer - 1)[rpc])
-				if s := r.Status(); s.Term != newer {
-					t.Errorf("%s of an older term: term %d", rpc, s.Term)
+				for stale, m := range rpcs(newer - 1) {
+					before := r.Status()
+					if receive(r, m); !reflect.DeepEqual(r.Status(), before) {
+						t.Errorf("%s of an older term after %s: %+v, was %+v", stale, rpc, r.Status(), before)
+					}
 				}
 			}
 		})
@@ -104,6 +107,13 @@ func TestSimpleRaftLeader(t *testing.T) {
 			receive(r, m)
 			if s := r.Status(); s.Leader != raft.None || s.Term != 1 {
 				t.Errorf("%s: leader %d in term %d", rpc, s.Leader, s.Term)
+			}
+			r = lone(t, 3) // with a leader, which a newer term ends
+			receive(r, &raft.Heartbeat{Term: 1, Leader: 2})
+			r.Advance((electionTicks + 1) * tick)
+			receive(r, rpcs(2)[rpc])
+			if s := r.Status(); s.Leader != raft.None || s.Term != 2 {
+				t.Errorf("%s: leader %d in term %d after another one", rpc, s.Leader, s.Term)
 			}
 		}
 	})

@@ -13,7 +13,7 @@ import (
 )
 
 // populate returns a disk with a store that was cut short, and the state of its group 1.
-func populate(t *testing.T) (*vfs.MemFS, raft.State) {
+func populate(t testing.TB) (*vfs.MemFS, raft.State) {
 	t.Helper()
 	disk := vfs.NewCrashableMem()
 	r := start(t, config(disk, "d"))
@@ -117,7 +117,7 @@ func kindOf(file string) string {
 	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
-func files(t *testing.T, fs vfs.FS) (paths []string) {
+func files(t testing.TB, fs vfs.FS) (paths []string) {
 	t.Helper()
 	for _, dir := range []string{"d", "d/pebble"} {
 		names, err := fs.List(dir)
@@ -198,23 +198,4 @@ func TestEmptiedFiles(t *testing.T) {
 			outcome(t, copied, want, "zeroed sector of "+file)
 		}
 	}
-}
-
-// FuzzScan takes any bytes for a log and for a manifest.
-func FuzzScan(f *testing.F) {
-	f.Add([]byte("\x00\x00\x00\x00\x05\x00\x09\x07\x00\x00\x00aaaaaaaaaaaaa"))
-	f.Add(make([]byte, 40))
-	f.Fuzz(func(t *testing.T, content []byte) {
-		disk := vfs.NewMem()
-		if err := writeFile(disk, "000007.log", content); err != nil {
-			t.Fatal(err)
-		}
-		for _, log := range []bool{false, true} {
-			_, err := scan(disk, "000007.log", log, 7)
-			var r *errRotten
-			if err != nil && (!errors.As(err, &r) || r.offset > int64(len(content))) {
-				t.Fatal(err)
-			}
-		}
-	})
 }

@@ -36,6 +36,7 @@ func FuzzFrame(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, mended bool, bit uint) {
 		const limit = 1 << 20
 		if mended {
+			b = bytes.Clone(b)
 			mend(b)
 		}
 		allocs.AtMost(t, 32*len(b)+2*firstGrowth, func() {

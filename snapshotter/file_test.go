@@ -301,16 +301,3 @@ func TestUserFaultsLeaveNothing(t *testing.T) {
 		only(t, fs)
 	}
 }
-
-func FuzzRead(f *testing.F) {
-	fs := newFS()
-	mustWrite(f, fs, 9, content(1, 300))
-	f.Add(raw(f, fs, 9))
-	f.Add([]byte(magic))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		r, size, _, err := scan(bytes.NewReader(b), "fuzz", nil)
-		if err == nil && (size != int64(len(b)) || r.size > uint64(len(b))) {
-			t.Errorf("%d bytes of payload in %d of %d", r.size, size, len(b))
-		}
-	})
-}

@@ -14,7 +14,9 @@ import (
 // test_snapshot_size are in package snapshotter, which keeps the snapshots' bytes and says when one is due.
 func TestRuaftStorage(t *testing.T) {
 	// transaction is an entry of ruaft's tests: its term is half its index.
-	transaction := func(i raft.Index, text string) *entry.Block { return blockOf(i, cell{max(1, raft.Term(i/2)), []byte(text)}) }
+	transaction := func(i raft.Index, text string) *entry.Block {
+		return blockOf(i, cell{max(1, raft.Term(i/2)), []byte(text)})
+	}
 	for name, test := range map[string]func(*rig){
 		"test_append": func(r *rig) {
 			r.write(1, transaction(1, "a"))

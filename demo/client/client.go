@@ -73,7 +73,9 @@ func New(cfg Config) (*Client, error) {
 		faults = append(faults, errors.New("no address is given"))
 	}
 	cfg.Addrs = addrs
-	return &Client{cfg: cfg, http: &http.Client{Transport: &http.Transport{
+	// A redirect would lead out of the cluster, and make a GET of a write: nodes never send one.
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{cfg: cfg, http: &http.Client{CheckRedirect: stay, Transport: &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		TLSClientConfig:     cfg.TLS,
 		TLSHandshakeTimeout: dialTimeout,

@@ -158,7 +158,7 @@ func (c *Client) try(ctx context.Context, addr string, q request, text []byte) e
 		limit = min(limit, time.Until(deadline))
 	}
 	if limit <= 0 {
-		return ctx.Err()
+		return context.DeadlineExceeded // though ctx may not have noticed yet
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit+travelTime)
 	defer cancel()

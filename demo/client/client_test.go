@@ -199,3 +199,19 @@ func TestAddresses(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A lateContext has passed its deadline, and its timer has not fired yet.
+type lateContext struct{ context.Context }
+
+func (lateContext) Deadline() (time.Time, bool) { return time.Now().Add(-time.Nanosecond), true }
+
+// TestPastDeadline: a request that there is no time to send was not answered.
+func TestPastDeadline(t *testing.T) {
+	n := newNode(t, ok("{}"))
+	if err := dial(t, Config{}, n).try(lateContext{t.Context()}, n.URL, request{method: "PUT"}, nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	if n.log() != "" {
+		t.Errorf("asked %s", n.log())
+	}
+}

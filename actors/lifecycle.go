@@ -90,7 +90,7 @@ func (r *replica) begin(node *raft.Node, snapshot raft.SnapshotMeta) {
 	r.node, r.phase = node, running
 	r.builder = entry.Builder{}
 	r.tail.clear()
-	r.waiting, r.handed, r.inFlight = nil, nil, nil
+	r.waiting, r.handed, r.inFlight, r.orphans = nil, nil, nil, orphans{}
 	r.rounds = map[uint64][]*request{}
 	s := node.Status()
 	r.leader = raft.RoleState{Role: s.Role, Term: s.Term}

@@ -64,7 +64,8 @@ type replica struct {
 	handedTo  raft.Index // last index given to the applier
 	applied   raft.Index
 	inFlight  []raft.Index // last indices of the blocks proposed here and not yet committed
-	inApplier int          // Committed messages that the applier has not reported done
+	orphans   orphans
+	inApplier int // Committed messages that the applier has not reported done
 
 	patience  uint64 // version of the election timer's last order
 	leader    raft.RoleState

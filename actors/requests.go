@@ -97,6 +97,10 @@ func (r *replica) propose(q *request) {
 		q.refuse(ErrTooLarge)
 		return
 	}
+	if !r.orphans.leaveRoom(&r.handle.credit) {
+		q.refuse(ErrBusy)
+		return
+	}
 	if !q.take() {
 		return
 	}

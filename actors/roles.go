@@ -60,6 +60,7 @@ func (r *replica) deposed(term raft.Term) {
 		n--
 	}
 	for _, w := range r.waiting[n:] {
+		r.orphans.add(w)
 		w.Waiter.Resolve(0, nil, ErrIndeterminate)
 	}
 	r.waiting = r.waiting[:n]

@@ -17,7 +17,7 @@ func (s *Server) clusterRoutes() {
 }
 
 func (s *Server) transfer(r *http.Request) reply {
-	text, err := body(r)
+	text, err := body(r, maxOrder)
 	if err != nil {
 		return s.refusal(err)
 	}
@@ -34,7 +34,7 @@ func (s *Server) transfer(r *http.Request) reply {
 }
 
 func (s *Server) members(r *http.Request) reply {
-	text, err := body(r)
+	text, err := body(r, maxOrder)
 	if err != nil {
 		return s.refusal(err)
 	}

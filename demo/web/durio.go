@@ -74,7 +74,7 @@ func (s *Server) durioWrite(r *http.Request, op kv.Op) reply {
 	if err != nil || kind != typeJSON && !(strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")) {
 		return s.refusal(&fault{status: http.StatusUnsupportedMediaType, words: "expected request with `Content-Type: application/json`"})
 	}
-	text, err := body(r)
+	text, err := body(r, maxBody)
 	if err != nil {
 		return s.refusal(err)
 	}

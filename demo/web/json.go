@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -23,11 +24,14 @@ func encode(v any) reply {
 	return reply{status: http.StatusOK, body: body.Bytes()}
 }
 
-// body reads a whole request body.
-func body(r *http.Request) ([]byte, error) {
-	text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+// body reads a whole request body of at most limit bytes.
+func body(r *http.Request, limit int64) ([]byte, error) {
+	text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
+		if limit < maxBody {
+			return nil, &fault{status: http.StatusRequestEntityTooLarge, words: fmt.Sprintf("the body has more than %d bytes", limit)}
+		}
 		return nil, errTooLarge
 	}
 	if err != nil {

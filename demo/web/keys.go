@@ -137,7 +137,7 @@ func (s *Server) change(r *http.Request, into any, fields []string, command func
 	}
 	var text []byte
 	if into != nil {
-		if text, err = body(r); err == nil {
+		if text, err = body(r, maxBody); err == nil {
 			err = decodeValue(text, into, fields)
 		}
 		if err != nil {

@@ -138,7 +138,7 @@ func (s *Server) snapshot(r *http.Request) reply {
 const maxChaosDelay = time.Minute
 
 func (s *Server) chaos(r *http.Request) reply {
-	text, err := body(r)
+	text, err := body(r, maxOrder)
 	if err != nil {
 		return s.refusal(err)
 	}

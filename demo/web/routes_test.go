@@ -63,6 +63,8 @@ var steps = []step{
 	{"GET", "/v1/kv/" + long + "k", "", 413, "at most"},
 	{"PUT", "/v1/kv/k", big[:len(big)-2] + `v"}`, 413, "at most"},
 	{"PUT", "/v1/kv/k", `{"value":"` + strings.Repeat("v", maxBody) + `"}`, 413, "at most"},
+	{"POST", "/v1/members", `{"change":{"voters":[` + strings.Repeat("1,", maxOrder/2) + `1]}}`, 413, "more than 65536 bytes"},
+	{"POST", "/v1/transfer", strings.Repeat(" ", maxOrder) + `{"to":2}`, 413, "more than 65536 bytes"},
 	{"PUT", "/v1/kv/%FF", `{"value":"x"}`, 400, "UTF-8"},
 	{"PUT", "/v1/kv/k", "{\"value\":\"\xff\"}", 400, "UTF-8"},
 	{"PUT", "/v1/kv/k", `{"value":"\ud83d"}`, 400, "UTF-8"},

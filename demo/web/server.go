@@ -17,8 +17,9 @@ import (
 
 // Limits of one server.
 const (
-	maxBody         = 8 << 20 // bytes: a value of 1 MiB may be six times as long in JSON
-	maxConcurrent   = 16_384  // requests under way
+	maxBody         = 8 << 20  // bytes: a value of 1 MiB may be six times as long in JSON
+	maxOrder        = 64 << 10 // bytes of a body without a value: a list of members costs its reader hundreds of times its size
+	maxConcurrent   = 16_384   // requests under way
 	defaultDeadline = 5 * time.Second
 	maxDeadline     = 30 * time.Second
 )

@@ -54,7 +54,7 @@ func TestFlappingLeaderTakesNoMoreThanTheLimit(t *testing.T) {
 	ctx, cancel := context.WithCancel(withDeadline(t))
 	var clients sync.WaitGroup
 	var unknown, busy atomic.Int32
-	for range most {
+	for range 4 * most {
 		clients.Go(func() {
 			for ctx.Err() == nil {
 				switch _, err := g.Propose(ctx, []byte("again")); {

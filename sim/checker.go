@@ -27,12 +27,14 @@ type checker struct {
 	sim   *Sim
 	first *Violation
 
-	entries map[raft.EntryID]known // every entry that any disk was ever given
-	blocks  map[blockID]bool       // the very blocks that were looked at already
-	log     []committed            // log[i-1] is the committed entry i
-	leaders map[raft.Term]raft.NodeID
-	votes   map[ballot]raft.NodeID
-	spoke   map[raft.NodeID]raft.Term // the highest term a node ever had on its disk
+	entries   map[raft.EntryID]known // every entry that any disk was ever given
+	blocks    map[blockID]bool       // the very blocks that were looked at already
+	log       []committed            // log[i-1] is the committed entry i
+	settled   raft.Membership        // the newest committed one
+	settledAt raft.Index
+	leaders   map[raft.Term]raft.NodeID
+	votes     map[ballot]raft.NodeID
+	spoke     map[raft.NodeID]raft.Term // the highest term a node ever had on its disk
 
 	chains  map[raft.Index]applied
 	refused map[uint64]string // hashes of commands whose client was told that they never happen

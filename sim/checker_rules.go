@@ -170,6 +170,9 @@ func (c *checker) commit(l *life, n *raft.Node, from, to raft.Index) {
 			return
 		}
 		k := c.entries[raft.EntryID{Index: i, Term: t}]
+		if k.kind == raft.Reconfigure {
+			c.settled, c.settledAt = n.MembershipAt(i), i
+		}
 		c.log = append(c.log, committed{term: t, known: k})
 		if why, ok := c.refused[k.data]; ok && k.kind == raft.Command {
 			c.fail("a refused write never happens", "entry %d was committed; its client was told %q", i, why)

@@ -186,7 +186,7 @@ func (c *client) told(attempt uint64, op *operation, answer any, value string, f
 
 func (c *client) finish() {
 	c.op = nil
-	c.pause(time.Duration(c.rand.Int64N(int64(2 * time.Millisecond))))
+	c.pause(time.Duration(c.rand.Int64N(int64(c.sim.cfg.Think))))
 }
 
 func (c *client) pause(d time.Duration) { c.sim.clock.AfterFunc(d, c.next) }

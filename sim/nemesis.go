@@ -2,6 +2,7 @@ package sim
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -215,6 +216,39 @@ func (s *Sim) change(f Fault, now raft.Membership) actors.Change {
 		return actors.Change{AddVoters: members[:1]}
 	}
 	return actors.Change{Voters: members}
+}
+
+// moment is called when somebody begins to lead, or another membership is in force at a leader: when most is in the balance.
+func (s *Sim) moment(l *life) {
+	if s.calm || l.group == nil {
+		return
+	}
+	if *s.cfg.Hasty && s.rng.IntN(2) == 0 {
+		s.spontaneous(s.hastyChange(l), 0)
+	}
+	for *s.cfg.Ambush && s.rng.IntN(2) == 0 {
+		kind := []FaultKind{Crash, Crash, Isolate, OneWay, Partition, Transfer}[s.rng.IntN(6)]
+		f := s.cfg.fault(s.rng, s.clock.Now(), kind, s.ids)
+		if f.A != 0 && s.rng.IntN(2) == 0 {
+			f.A = l.node.id
+		}
+		s.spontaneous(f, time.Duration(s.rng.ExpFloat64()*float64(2*time.Millisecond)))
+	}
+}
+
+// spontaneous strikes with a fault that was in no plan. It has its number all the same, so that it can be left out.
+func (s *Sim) spontaneous(f Fault, d time.Duration) {
+	number := s.planned + s.sprung
+	s.sprung++
+	if s.cfg.Only != nil && !slices.Contains(s.cfg.Only, number) {
+		return
+	}
+	s.after(d, func() { s.strike(f) })
+}
+
+// hastyChange takes one voter in or out.
+func (s *Sim) hastyChange(l *life) Fault {
+	return Fault{At: s.clock.Now(), Kind: Members, N: 2, Set: []raft.NodeID{s.ids[s.rng.IntN(len(s.ids))]}}
 }
 
 // leader is the node that leads the highest term, nil if none does.

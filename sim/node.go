@@ -63,10 +63,9 @@ func (n *node) start() {
 	if n.skew != nil {
 		n.skew(l.stage)
 	}
-	l.log = slog.New(&ear{life: l})
+	l.log = slog.New(&ear{sim: s})
 	n.life = l
-	l.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return l.log }))
-	l.system.EventStream.Subscribe(l.event)
+	l.system = s.system
 	n.starting = true
 	host, err := actors.StartHost(l.system, actors.HostConfig{
 		Node: n.id, HeartbeatInterval: heartbeats, Stage: l.stage, FS: n.disk.fs(), Log: l.log,
@@ -107,23 +106,39 @@ func (n *node) crash() {
 	n.disk.crash()
 }
 
-// event watches over what a replica says of itself.
-func (l *life) event(event any) {
-	s := l.node.sim
+// event watches over what replicas say of themselves.
+func (s *Sim) event(event any) {
 	switch e := event.(type) {
-	case *actors.ReplicaFailed:
-		l.failed = e.Reason
-		s.trace.note("node %d failed: %s", e.Node, firstLine(e.Reason.Error()))
-		if !l.node.disk.hurt() && !strings.Contains(e.Reason.Error(), errSabotage.Error()) {
-			s.check.fail("replicas fail only with their disk", "node %d: %v", e.Node, e.Reason)
+	case *actors.RoleChanged:
+		if l := s.nodes[e.Node].life; l != nil && e.Role == raft.Leader {
+			s.moment(l)
 		}
+	case *actors.MembershipChanged:
+		if l := s.nodes[e.Node].life; l != nil && l.view.role == raft.Leader {
+			s.moment(l)
+		}
+	case *actors.ReplicaFailed:
+		s.replicaFailed(s.nodes[e.Node], e.Reason)
 	case *actors.ReplicaRestarted:
 		s.trace.note("node %d restarts its replica: %s", e.Node, firstLine(e.Reason.Error()))
-		if !strings.Contains(e.Reason.Error(), errSabotage.Error()) && !l.node.disk.hurt() {
+		if !sabotaged(e.Reason) && !s.nodes[e.Node].disk.hurt() {
 			s.check.fail("replicas crash only when something panicked", "node %d: %v", e.Node, e.Reason)
 		}
 	}
 }
+
+// replicaFailed: a replica goes down for good only for its disk's sake.
+func (s *Sim) replicaFailed(n *node, reason error) {
+	if n.life != nil {
+		n.life.failed = reason
+	}
+	s.trace.note("node %d failed: %s", n.id, firstLine(reason.Error()))
+	if !n.disk.hurt() && !sabotaged(reason) {
+		s.check.fail("replicas fail only with their disk", "node %d: %v", n.id, reason)
+	}
+}
+
+func sabotaged(reason error) bool { return strings.Contains(reason.Error(), errSabotage.Error()) }
 
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
@@ -167,13 +182,13 @@ func (a *answer) SendSystemMessage(*actor.PID, any) {}
 func (a *answer) Stop(*actor.PID)                   {}
 
 // An ear listens to the log for what must never be said. It implements slog.Handler.
-type ear struct{ life *life }
+type ear struct{ sim *Sim }
 
 func (e *ear) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
 
 func (e *ear) Handle(_ context.Context, r slog.Record) error {
 	if strings.Contains(r.Message, "unexpected message") {
-		e.life.node.sim.check.fail("every message is expected", "node %d: %s%s", e.life.node.id, r.Message, attrs(r))
+		e.sim.check.fail("every message is expected", "%s%s", r.Message, attrs(r))
 	}
 	return nil
 }

@@ -116,7 +116,7 @@ func (c Config) Plan() []Fault {
 		}
 		plan = append(plan, c.fault(r, at, kind, ids))
 	}
-	if c.Rot && len(ids) > 2 {
+	if rot := r.IntN(6) == 0; (rot || c.Rot) && len(ids) > 2 {
 		plan = append(plan, Fault{At: time.Duration(r.Int64N(int64(c.Length))), Kind: Rot, A: ids[r.IntN(len(ids))]})
 	}
 	return plan

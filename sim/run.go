@@ -72,6 +72,10 @@ func (s *Sim) bounded() {
 // recover ends all faults and demands life.
 func (s *Sim) recover() {
 	s.heal()
+	if !s.viable() {
+		s.count("no quorum is left")
+		return
+	}
 	deadline := s.clock.Now() + calmLimit
 	late := func() bool { return s.clock.Now() > deadline }
 	s.until(func() bool { return s.led() || late() })
@@ -100,6 +104,7 @@ func (s *Sim) heal() {
 	s.net.general = fair
 	clear(s.net.links)
 	s.trace.note("calm")
+	s.bury()
 	for _, id := range s.ids {
 		n := s.nodes[id]
 		n.disk.failSync, n.disk.failWrite, n.disk.failFile, n.disk.full, n.disk.stalled = 0, 0, 0, false, 0
@@ -113,6 +118,59 @@ func (s *Sim) heal() {
 		}
 		s.up(n)
 	}
+}
+
+// bury leaves some nodes down for good, in half of the runs, as long as every membership that may be in force keeps its quorums.
+func (s *Sim) bury() {
+	if s.rng.IntN(2) == 0 {
+		return
+	}
+	inForce := s.inForce()
+	for _, i := range s.rng.Perm(len(s.ids)) {
+		n := s.nodes[s.ids[i]]
+		lost := n.gone
+		n.gone = true
+		for _, m := range inForce {
+			if !quorum(m, func(id raft.NodeID) bool { return !s.nodes[id].gone }) {
+				n.gone = lost
+				break
+			}
+		}
+		if n.gone && !lost {
+			n.crash()
+			s.count("nodes left down")
+			s.trace.note("node %d stays down", n.id)
+		}
+	}
+}
+
+// viable reports whether every membership that may be in force has a quorum of nodes that can live.
+func (s *Sim) viable() bool {
+	for _, m := range s.inForce() {
+		if !quorum(m, func(id raft.NodeID) bool { return !s.nodes[id].gone }) {
+			return false
+		}
+	}
+	return true
+}
+
+// inForce is the committed membership and every one that some disk holds beyond it.
+func (s *Sim) inForce() []raft.Membership {
+	all := []raft.Membership{s.check.settled}
+	for _, id := range s.ids {
+		for _, b := range s.nodes[id].disk.image(groupID).blocks {
+			changes, err := b.Changes()
+			if err != nil {
+				continue
+			}
+			for _, c := range changes {
+				if c.Index > s.check.settledAt {
+					all = append(all, c.Membership)
+				}
+			}
+		}
+	}
+	return all
 }
 
 // members are the nodes that the newest membership names and that can live.

@@ -3,8 +3,11 @@ package sim
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/election"
@@ -19,15 +22,19 @@ type Config struct {
 	Spares  int           // further nodes that may be added; default drawn: 0 to 2. Negative: none
 	Clients int           // default 4
 	Keys    int           // default 4
-	Length  time.Duration // of the disturbed part; default 6s of virtual time
-	Every   time.Duration // faults begin this far apart on average; default drawn: 50ms to 1s
-	Rot     bool          // one bit of one node's log flips for good
+	Length  time.Duration // of the disturbed part, in virtual time; default drawn: 1s to 6s
+	Every   time.Duration // faults begin this far apart on average; default drawn: 20ms to 500ms
+	Think   time.Duration // clients wait up to this between operations; default drawn: 1ms to 100ms
+	// Hasty has an operator change the membership the moment that somebody leads or another change is in force, Ambush has faults strike
+	// there. Defaults drawn.
+	Hasty, Ambush *bool
+	Rot           bool // one bit of one node's log flips for good
 	// Liveness ends the faults after Length: from then on there must soon be one leader, all nodes must become equal and all
 	// clients must finish. Otherwise the run ends after Length.
 	Liveness bool
 	Quiet    bool      // no faults but those of Faults
 	Faults   []Fault   // instead of those drawn from the seed
-	Only     []int     // of the plan, by place; nil: all
+	Only     []int     // faults that happen, by place in the plan, spontaneous ones after it; nil: all
 	Out      io.Writer // for every step; nil: none
 }
 
@@ -40,24 +47,33 @@ const (
 
 func (c Config) withDefaults() Config {
 	r := rand.New(rand.NewPCG(c.Seed, 0xc0f1))
-	if nodes := []int{1, 2, 3, 3, 3, 3, 3, 4, 5, 5}[r.IntN(10)]; c.Nodes == 0 {
+	if nodes := []int{1, 2, 3, 3, 3, 3, 4, 4, 5, 5}[r.IntN(10)]; c.Nodes == 0 {
 		c.Nodes = nodes
 	}
 	if spares := r.IntN(3); c.Spares == 0 {
 		c.Spares = spares
 	}
 	c.Spares = max(c.Spares, 0)
-	if every := 50*time.Millisecond + time.Duration(r.Int64N(int64(950*time.Millisecond))); c.Every == 0 {
+	if every := 20*time.Millisecond + time.Duration(r.Int64N(int64(480*time.Millisecond))); c.Every == 0 {
 		c.Every = every
+	}
+	if length := time.Second + time.Duration(r.Int64N(int64(5*time.Second))); c.Length == 0 {
+		c.Length = length
+	}
+	if think := time.Millisecond << r.IntN(7); c.Think == 0 {
+		c.Think = think
+	}
+	if hasty := r.IntN(3) == 0 && !c.Quiet; c.Hasty == nil {
+		c.Hasty = &hasty
+	}
+	if ambush := r.IntN(2) == 0 && !c.Quiet; c.Ambush == nil {
+		c.Ambush = &ambush
 	}
 	if c.Clients == 0 {
 		c.Clients = 4
 	}
 	if c.Keys == 0 {
 		c.Keys = 4
-	}
-	if c.Length == 0 {
-		c.Length = 6 * time.Second
 	}
 	return c
 }
@@ -88,7 +104,8 @@ func (c Config) group() actors.GroupConfig {
 type Sim struct {
 	cfg      Config
 	stage    *stage.Seeded
-	clock    stage.Clock // the true one
+	system   *actor.ActorSystem // of all nodes: making one takes as long as thousands of messages
+	clock    stage.Clock        // the true one
 	net      *network
 	ids      []raft.NodeID
 	founders []raft.NodeID
@@ -98,10 +115,13 @@ type Sim struct {
 	record   *record
 	trace    *trace
 
-	calm     bool // the faults are over
-	finished bool // clients begin nothing new
+	rng      *rand.Rand // of faults that the plan leaves open
+	calm     bool       // the faults are over
+	finished bool       // clients begin nothing new
 	rotted   bool
 	bombs    []bomb
+	planned  int // faults of the plan, left out or not
+	sprung   int // spontaneous faults, left out or not
 	counts   map[string]int
 }
 
@@ -110,12 +130,16 @@ func New(cfg Config) *Sim {
 	cfg = cfg.withDefaults()
 	s := &Sim{cfg: cfg, stage: stage.NewSeeded(cfg.Seed), nodes: map[raft.NodeID]*node{}, counts: map[string]int{}, trace: newTrace(cfg.Out)}
 	s.clock = s.stage.Clock()
+	quiet := slog.New(&ear{sim: s})
+	s.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
+	s.system.EventStream.Subscribe(s.event)
 	s.stage.SetCost(4 * time.Microsecond)
 	s.stage.Observe(func(d stage.Delivery) { s.trace.delivery(&d) })
 	s.check, s.record = newChecker(s), newRecord(s)
-	s.net = newNetwork(s, s.rand("network"))
+	s.net, s.rng = newNetwork(s, s.rand("network")), s.rand("nemesis")
 	s.ids = cfg.ids()
 	s.founders = s.ids[:cfg.Nodes]
+	s.check.settled = raft.Membership{Voters: s.founders}
 	for i, id := range s.ids {
 		s.nodes[id] = &node{sim: s, id: id, founder: i < cfg.Nodes, disk: newDisk(id, s.rand(fmt.Sprintf("disk %d", id)), s.check)}
 	}
@@ -137,6 +161,7 @@ func (s *Sim) count(what string) { s.counts[what]++ }
 
 // schedule plants the faults.
 func (s *Sim) schedule() {
+	s.planned = len(s.cfg.everything())
 	for _, f := range s.cfg.plan() {
 		s.clock.AfterFunc(f.At, func() {
 			if !s.calm {
@@ -152,12 +177,17 @@ func (s *Sim) schedule() {
 	})
 }
 
-// plan is the faults that this run has.
-func (c Config) plan() []Fault {
-	plan := c.Faults
-	if plan == nil && !c.Quiet {
-		plan = c.Plan()
+// everything is the whole plan.
+func (c Config) everything() []Fault {
+	if c.Faults == nil && !c.Quiet {
+		return c.Plan()
 	}
+	return c.Faults
+}
+
+// plan is the faults of the plan that this run has.
+func (c Config) plan() []Fault {
+	plan := c.everything()
 	if c.Only == nil {
 		return plan
 	}

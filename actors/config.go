@@ -37,7 +37,7 @@ type HostConfig struct {
 	// Watch, for simulators and checkers, is called on the replica's own turn after every step of its rules. It must neither change
 	// nor keep the node, and not block.
 	Watch func(raft.GroupID, *raft.Node)
-	Log       *slog.Logger     // default slog.Default()
+	Log   *slog.Logger // default slog.Default()
 	// Loggers may name a logger per module (raft, election, replication, heartbeat, applier, snapshotter,
 	// persister, remote); default Log with attribute module.
 	Loggers func(module string) *slog.Logger

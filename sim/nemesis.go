@@ -227,13 +227,38 @@ func (s *Sim) moment(l *life) {
 		s.spontaneous(s.hastyChange(l), 0)
 	}
 	for *s.cfg.Ambush && s.rng.IntN(2) == 0 {
-		kind := []FaultKind{Crash, Crash, Isolate, OneWay, Partition, Transfer}[s.rng.IntN(6)]
-		f := s.cfg.fault(s.rng, s.clock.Now(), kind, s.ids)
-		if f.A != 0 && s.rng.IntN(2) == 0 {
-			f.A = l.node.id
-		}
-		s.spontaneous(f, time.Duration(s.rng.ExpFloat64()*float64(2*time.Millisecond)))
+		soon := []time.Duration{200 * time.Microsecond, 5 * time.Millisecond}[s.rng.IntN(2)]
+		s.spontaneous(s.ambush(l), time.Duration(s.rng.ExpFloat64()*float64(soon)))
 	}
+}
+
+// ambush draws a fault that concerns a leader: it crashes, is cut off, or keeps the smallest quorum that it needs while all others
+// are on the other side.
+func (s *Sim) ambush(l *life) Fault {
+	kind := []FaultKind{Crash, Isolate, OneWay, Partition, Partition, Transfer}[s.rng.IntN(6)]
+	f := s.cfg.fault(s.rng, s.clock.Now(), kind, s.ids)
+	if f.A != 0 && s.rng.IntN(2) == 0 {
+		f.A = l.node.id
+	}
+	if kind == Partition && s.rng.IntN(4) != 0 {
+		f.Set = s.smallestQuorum(l)
+	}
+	return f
+}
+
+// smallestQuorum is a leader with just as many others, drawn, as its membership asks for.
+func (s *Sim) smallestQuorum(l *life) []raft.NodeID {
+	set := []raft.NodeID{l.node.id}
+	for _, i := range s.rng.Perm(len(s.ids)) {
+		if quorum(l.view.members, func(id raft.NodeID) bool { return slices.Contains(set, id) }) {
+			break
+		}
+		if id := s.ids[i]; id != l.node.id && l.view.members.IsVoter(id) {
+			set = append(set, id)
+		}
+	}
+	slices.Sort(set)
+	return set
 }
 
 // spontaneous strikes with a fault that was in no plan. It has its number all the same, so that it can be left out.
@@ -246,9 +271,14 @@ func (s *Sim) spontaneous(f Fault, d time.Duration) {
 	s.after(d, func() { s.strike(f) })
 }
 
-// hastyChange takes one voter in or out.
+// hastyChange takes one voter in or out: often the one that led before, as an operator would who thinks that it is dead.
 func (s *Sim) hastyChange(l *life) Fault {
-	return Fault{At: s.clock.Now(), Kind: Members, N: 2, Set: []raft.NodeID{s.ids[s.rng.IntN(len(s.ids))]}}
+	id := s.ids[s.rng.IntN(len(s.ids))]
+	if s.rng.IntN(2) == 0 && s.ledBefore != 0 && s.ledBefore != l.node.id {
+		id = s.ledBefore
+	}
+	s.ledBefore = l.node.id
+	return Fault{At: s.clock.Now(), Kind: Members, N: 2, Set: []raft.NodeID{id}}
 }
 
 // leader is the node that leads the highest term, nil if none does.

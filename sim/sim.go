@@ -20,7 +20,7 @@ type Config struct {
 	Seed    uint64
 	Nodes   int           // founders; default drawn from the seed: 1 to 5, mostly 3
 	Spares  int           // further nodes that may be added; default drawn: 0 to 2. Negative: none
-	Clients int           // default 4
+	Clients int           // default 4; negative: none
 	Keys    int           // default 4
 	Length  time.Duration // of the disturbed part, in virtual time; default drawn: 1s to 6s
 	Every   time.Duration // faults begin this far apart on average; default drawn: 20ms to 500ms
@@ -47,7 +47,7 @@ const (
 
 func (c Config) withDefaults() Config {
 	r := rand.New(rand.NewPCG(c.Seed, 0xc0f1))
-	if nodes := []int{1, 2, 3, 3, 3, 3, 4, 4, 5, 5}[r.IntN(10)]; c.Nodes == 0 {
+	if nodes := []int{1, 2, 3, 3, 3, 3, 4, 4, 4, 5}[r.IntN(10)]; c.Nodes == 0 {
 		c.Nodes = nodes
 	}
 	if spares := r.IntN(3); c.Spares == 0 {
@@ -63,7 +63,7 @@ func (c Config) withDefaults() Config {
 	if think := time.Millisecond << r.IntN(7); c.Think == 0 {
 		c.Think = think
 	}
-	if hasty := r.IntN(3) == 0 && !c.Quiet; c.Hasty == nil {
+	if hasty := r.IntN(2) == 0 && !c.Quiet; c.Hasty == nil {
 		c.Hasty = &hasty
 	}
 	if ambush := r.IntN(2) == 0 && !c.Quiet; c.Ambush == nil {
@@ -72,6 +72,7 @@ func (c Config) withDefaults() Config {
 	if c.Clients == 0 {
 		c.Clients = 4
 	}
+	c.Clients = max(c.Clients, 0)
 	if c.Keys == 0 {
 		c.Keys = 4
 	}
@@ -115,14 +116,15 @@ type Sim struct {
 	record   *record
 	trace    *trace
 
-	rng      *rand.Rand // of faults that the plan leaves open
-	calm     bool       // the faults are over
-	finished bool       // clients begin nothing new
-	rotted   bool
-	bombs    []bomb
-	planned  int // faults of the plan, left out or not
-	sprung   int // spontaneous faults, left out or not
-	counts   map[string]int
+	rng       *rand.Rand // of faults that the plan leaves open
+	calm      bool       // the faults are over
+	finished  bool       // clients begin nothing new
+	rotted    bool
+	bombs     []bomb
+	ledBefore raft.NodeID // whoever last had a hasty operator
+	planned   int         // faults of the plan, left out or not
+	sprung    int         // spontaneous faults, left out or not
+	counts    map[string]int
 }
 
 // New builds the cluster and starts its nodes. Faults and clients are scheduled; Run lets it all happen.

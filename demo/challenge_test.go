@@ -12,7 +12,7 @@ import (
 )
 
 // challengers is how many of each kind, linearizable reads, lease reads and writes, ask a node that may take itself for the leader.
-const challengers = 3
+const challengers = 8
 
 // A challenge is requests to one node that is about to lose its leadership without knowing: they lie in its sockets when it
 // wakes up. They are part of the history, which tells whether the node answered what it must not.

@@ -3,13 +3,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -72,9 +71,9 @@ func (s *site) converge(want map[string]string) {
 	})
 	for i := range s.http {
 		var list api.List
-		if err := s.look(i, "/v1/kv?read=stale&limit=1000", nil, &list); err != nil {
-			s.t.Error(err)
-		}
+		eventually(s.t, fmt.Sprintf("node %d lists its keys", i+1), func() bool {
+			return s.look(i, "/v1/kv?read=stale&limit=1000", nil, &list) == nil
+		})
 		got := map[string]string{}
 		for _, item := range list.Items {
 			got[item.Key] = item.Value
@@ -90,18 +89,25 @@ func (s *site) converge(want map[string]string) {
 	}
 }
 
-// condition is the letter that the kernel gives to what the process does: T when it is stopped by a signal, Z when it is dead.
-func (p *process) condition() (string, error) {
+// conditions are the letters that the kernel gives to what the process' threads do: T when stopped by a signal.
+func (p *process) conditions() (letters string, err error) {
 	pid := p.cmd.Process.Pid
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err == nil {
-		_, rest, _ := strings.Cut(string(stat), ") ")
-		return rest[:1], nil
-	}
-	if _, none := os.Stat("/proc/self/stat"); !errors.Is(none, fs.ErrNotExist) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil {
 		return "", err
 	}
-	out, err := exec.Command("ps", "-o", "state=", "-p", fmt.Sprint(pid)).Output() // systems without /proc
+	for _, task := range tasks {
+		stat, err := os.ReadFile(task)
+		if err != nil {
+			continue // a thread that has ended
+		}
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		letters += rest[:1]
+	}
+	if letters != "" {
+		return letters, nil
+	}
+	out, err := exec.Command("ps", "-o", "state=", "-p", fmt.Sprint(pid)).Output() // where there is no /proc
 	if err != nil || len(out) == 0 {
 		return "", fmt.Errorf("ps: %q, %w", out, err)
 	}
@@ -109,11 +115,12 @@ func (p *process) condition() (string, error) {
 }
 
 func (p *process) stopped() bool {
-	is, err := p.condition()
+	p.t.Helper()
+	letters, err := p.conditions()
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return is == "T"
+	return strings.Trim(letters, "T") == ""
 }
 
 func (p *process) signal(s os.Signal) {
@@ -246,8 +253,9 @@ func (n *nemesis) disturb(i int, chaos api.Chaos) {
 	n.t.Helper()
 	n.note("chaos at node %d: %+v", i+1, chaos)
 	var out api.Chaos
-	if err := n.site.look(i, "/v1/chaos", chaos, &out); err != nil || out.Drop != chaos.Drop || len(out.Block) != len(chaos.Block) {
-		n.t.Fatalf("chaos at node %d: %+v, %v", i+1, out, err)
+	eventually(n.t, fmt.Sprintf("node %d takes its chaos", i+1), func() bool { return n.site.look(i, "/v1/chaos", chaos, &out) == nil })
+	if out.Drop != chaos.Drop || len(out.Block) != len(chaos.Block) {
+		n.t.Errorf("chaos at node %d: %+v", i+1, out)
 	}
 }
 

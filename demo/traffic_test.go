@@ -65,7 +65,8 @@ type traffic struct {
 func (s *site) traffic(seed uint64, clients int) *traffic {
 	begun := time.Now()
 	ctx, stop := context.WithCancel(s.t.Context())
-	f := &traffic{t: s.t, site: s, rec: history.NewRecorder(func() int64 { return time.Since(begun).Microseconds() }), stop: stop}
+	now := func() int64 { return time.Since(begun).Microseconds() }
+	f := &traffic{t: s.t, site: s, rec: history.NewRecorder(now), stop: stop}
 	for i := range clients {
 		r := rand.New(rand.NewPCG(seed, uint64(i)))
 		timeout := patience
@@ -110,7 +111,7 @@ func (f *traffic) dial(timeout time.Duration, nodes ...int) (*client.Client, str
 	return c, "at " + strings.Join(names, ",")
 }
 
-// visit asks some nodes in a drawn order for a while.
+// visit asks some nodes in a drawn order for a while, or until ctx ends. The operation under way is finished, unless the test is over.
 func (f *traffic) visit(ctx context.Context, id int, r *rand.Rand, timeout time.Duration) {
 	c, via := f.dial(timeout, r.Perm(len(f.site.http))...)
 	defer func() {
@@ -123,7 +124,7 @@ func (f *traffic) visit(ctx context.Context, id int, r *rand.Rand, timeout time.
 		if ctx.Err() != nil {
 			return
 		}
-		f.ask(context.Background(), c, f.draw(id, via, r, seen), pick(r, linear, lease), seen)
+		f.ask(f.t.Context(), c, f.draw(id, via, r, seen), pick(r, linear, lease), seen)
 	}
 }
 

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -23,10 +24,10 @@ const (
 	restartWindow = time.Minute
 )
 
-func backoff(s stage.Stage) *stage.Backoff {
+func backoff(s stage.Stage, log *slog.Logger) *stage.Backoff {
 	return &stage.Backoff{
 		Stage: s, First: restartFirst, Max: restartMax, Jitter: restartJitter,
-		Limit: restartLimit, Window: restartWindow,
+		Limit: restartLimit, Window: restartWindow, Log: log,
 	}
 }
 

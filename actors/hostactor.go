@@ -84,7 +84,7 @@ func (h *Host) heartbeatProps() *actor.Props {
 
 // spawnShared starts the host's own actors and waits until their PIDs are known.
 func (h *Host) spawnShared() error {
-	a := &hostActor{host: h, supervision: backoff(h.stage), ready: make(chan [2]*actor.PID, 1)}
+	a := &hostActor{host: h, supervision: backoff(h.stage, h.logger("raft")), ready: make(chan [2]*actor.PID, 1)}
 	h.root = h.system.Root.Spawn(stage.Props(h.stage, func() actor.Actor { return a }, stage.WithLogger(h.logger("raft"))))
 	if s, ok := h.stage.(interface {
 		Run(until func() bool, maxSteps int) bool

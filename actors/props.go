@@ -45,7 +45,7 @@ func raftGroup(h *Host, cfg GroupConfig, handle func() *Group) *actor.Props {
 	cfg.touched = new(atomic.Bool)
 	produce := func() actor.Actor {
 		return &replica{
-			host: h, cfg: cfg, handle: handle(), clock: h.stage.Clock(), supervision: backoff(h.stage),
+			host: h, cfg: cfg, handle: handle(), clock: h.stage.Clock(), supervision: backoff(h.stage, h.logger("raft")),
 			log: h.logger("raft").With("group", uint64(cfg.Group), "node", uint64(h.cfg.Node)),
 		}
 	}

@@ -243,6 +243,7 @@ func (s *store) synced() {
 func (s *store) fail(err error) {
 	s.failure = err
 	s.failures++
+	s.check.sim.count("disk failed: " + err.Error())
 	if s.notify != nil {
 		s.notify(err)
 	}

@@ -23,14 +23,16 @@ type files struct {
 
 // fault is the error of the next operation, nil mostly.
 func (f *files) fault() error {
-	d := f.disk
+	d, count := f.disk, f.disk.check.sim.count
 	if d.full {
 		d.fileFailures++
+		count("snapshot file failed: full")
 		return fmt.Errorf("files: %w", errFull)
 	}
 	if d.failFile > 0 {
 		if d.failFile--; d.failFile == 0 {
 			d.fileFailures++
+			count("snapshot file failed: injected")
 			return fmt.Errorf("files: %w", errInjected)
 		}
 	}

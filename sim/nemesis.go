@@ -11,9 +11,19 @@ import (
 	"github.com/troupe-raft/troupe/stage"
 )
 
+// A Struck is a fault that happened, with its number.
+type Struck struct {
+	Number int
+	Fault
+}
+
 // strike carries out one fault.
-func (s *Sim) strike(f Fault) {
-	s.trace.note("fault: %v", f)
+func (s *Sim) strike(number int, f Fault) {
+	s.trace.note("fault %d: %v", number, f)
+	s.struck = append(s.struck, Struck{number, f})
+	if s.tripwire != nil {
+		s.tripwire(f)
+	}
 	n := s.nodes[f.A]
 	switch f.Kind {
 	case Crash:
@@ -38,6 +48,9 @@ func (s *Sim) strike(f Fault) {
 	case PanicIn:
 		if n.life != nil {
 			n.life.trap = f.In
+			if f.In == "Restore" { // which is called when a state machine begins
+				s.respawn(n)
+			}
 		}
 	case RestartOnly:
 		s.respawn(n)
@@ -265,10 +278,11 @@ func (s *Sim) smallestQuorum(l *life) []raft.NodeID {
 func (s *Sim) spontaneous(f Fault, d time.Duration) {
 	number := s.planned + s.sprung
 	s.sprung++
-	if s.cfg.Only != nil && !slices.Contains(s.cfg.Only, number) {
+	if s.cfg.spares(number) {
 		return
 	}
-	s.after(d, func() { s.strike(f) })
+	f.At += d
+	s.after(d, func() { s.strike(number, f) })
 }
 
 // hastyChange takes one voter in or out: often the one that led before, as an operator would who thinks that it is dead.

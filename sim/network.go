@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -50,6 +51,9 @@ func newNetwork(s *Sim, r *rand.Rand) *network {
 }
 
 func (n *network) weather(l Link) Weather {
+	if slices.Contains(n.sim.cfg.Broken, l) {
+		return Weather{Cut: true}
+	}
 	if w, ok := n.links[l]; ok {
 		return w
 	}

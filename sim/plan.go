@@ -86,7 +86,7 @@ var weights = []struct {
 	weight int
 }{
 	{Crash, 24}, {CrashAll, 3}, {Partition, 12}, {OneWay, 10}, {Isolate, 10}, {Storm, 8}, {SlowLink, 6},
-	{Stall, 5}, {FailSync, 3}, {FailWrite, 2}, {FullDisk, 2}, {FailFile, 2}, {Skew, 5},
+	{Stall, 5}, {FailSync, 4}, {FailWrite, 3}, {FullDisk, 3}, {FailFile, 5}, {Skew, 5},
 	{Panic, 8}, {PanicIn, 5}, {Transfer, 8}, {StepDown, 4}, {Snapshot, 5}, {Members, 14}, {RestartOnly, 3},
 }
 

@@ -16,10 +16,10 @@ type Report struct {
 	Violation *Violation // nil: every property held
 	Steps     uint64     // messages and timers delivered
 	Virtual   time.Duration
-	Trace     uint64 // a digest of every step
-	Faults    []Fault
-	Calls     int // that clients began
-	Ended     int // that ended with a result
+	Trace     uint64   // a digest of every step
+	Struck    []Struck // the faults that happened
+	Calls     int      // that clients began
+	Ended     int      // that ended with a result
 	Committed int
 	Elections int
 	Changes   int // of the membership, on leaders
@@ -32,9 +32,14 @@ type Report struct {
 }
 
 // Run runs a whole configuration.
-func Run(cfg Config) *Report {
-	s := New(cfg)
-	s.until(func() bool { return s.clock.Now() >= s.cfg.Length })
+func Run(cfg Config) *Report { return New(cfg).Run() }
+
+// Run lets everything happen. Call it once.
+func (s *Sim) Run() *Report {
+	s.until(func() bool { return s.clock.Now() >= s.cfg.Length || s.ended() })
+	if s.ended() {
+		return s.report()
+	}
 	if s.cfg.Liveness && s.check.first == nil {
 		s.recover()
 	}
@@ -44,10 +49,13 @@ func Run(cfg Config) *Report {
 	return s.report()
 }
 
+// ended reports whether a repeated run has come as far as it was to.
+func (s *Sim) ended() bool { return s.cfg.Until > 0 && s.clock.Now() >= s.cfg.Until }
+
 // until steps the cluster until a condition holds, something is violated or nothing is left to do.
 func (s *Sim) until(condition func() bool) bool {
 	met := false
-	for met = condition(); !met && s.check.first == nil; met = condition() {
+	for met = condition(); !met && s.check.first == nil && !s.ended(); met = condition() {
 		if !s.stage.Step() {
 			s.check.fail("something is always to be done", "nothing waits, not even a timer")
 			break
@@ -77,7 +85,7 @@ func (s *Sim) recover() {
 		return
 	}
 	deadline := s.clock.Now() + calmLimit
-	late := func() bool { return s.clock.Now() > deadline }
+	late := func() bool { return s.clock.Now() > deadline && !s.ended() }
 	s.until(func() bool { return s.led() || late() })
 	if late() {
 		s.check.fail("there is a leader", "none %v after the faults ended: %s", calmLimit, s.roles())
@@ -249,7 +257,7 @@ func (s *Sim) roles() string {
 
 func (s *Sim) report() *Report {
 	r := &Report{
-		Config: s.cfg, Violation: s.check.first, Steps: s.stage.Steps(), Virtual: s.clock.Now(), Trace: s.trace.sum, Faults: s.cfg.plan(),
+		Config: s.cfg, Violation: s.check.first, Steps: s.stage.Steps(), Virtual: s.clock.Now(), Trace: s.trace.sum, Struck: s.struck,
 		Calls: len(s.record.calls), Ended: s.record.ended, Committed: len(s.check.log), Elections: s.check.elections, Changes: s.check.changes,
 		Restores: s.check.restores, Sent: s.net.sent, Dropped: s.net.dropped + s.net.lost, Doubled: s.net.doubled, Counts: s.counts,
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -18,6 +19,7 @@ import (
 // A Config is one run: the same one is the same run. Zero values are the defaults named.
 type Config struct {
 	Seed    uint64
+	Salt    uint64        // another order of messages, other losses and delays, under the same plan of faults
 	Nodes   int           // founders; default drawn from the seed: 1 to 5, mostly 3
 	Spares  int           // further nodes that may be added; default drawn: 0 to 2. Negative: none
 	Clients int           // default 4; negative: none
@@ -32,14 +34,18 @@ type Config struct {
 	// Liveness ends the faults after Length: from then on there must soon be one leader, all nodes must become equal and all
 	// clients must finish. Otherwise the run ends after Length.
 	Liveness bool
-	Quiet    bool      // no faults but those of Faults
-	Faults   []Fault   // instead of those drawn from the seed
-	Only     []int     // faults that happen, by place in the plan, spontaneous ones after it; nil: all
-	Out      io.Writer // for every step; nil: none
+	Quiet    bool          // no faults but those of Faults
+	Faults   []Fault       // instead of those drawn from the seed
+	Only     []int         // faults that happen, by place in the plan, spontaneous ones after it; nil: all
+	Broken   []Link        // these are cut from the first moment to the last, in the calm too
+	Until    time.Duration // a run that is repeated may end here, within Length; 0: no
+	Out      io.Writer     // for every step; nil: none
 }
 
 // Limits of a run.
 const (
+	defaultClients = 4
+
 	calmLimit   = 60 * time.Second // virtual, to become alive again after the faults
 	maxInFlight = 200_000          // messages on the network
 	maxWaiting  = 100_000          // messages in mailboxes
@@ -70,7 +76,7 @@ func (c Config) withDefaults() Config {
 		c.Ambush = &ambush
 	}
 	if c.Clients == 0 {
-		c.Clients = 4
+		c.Clients = defaultClients
 	}
 	c.Clients = max(c.Clients, 0)
 	if c.Keys == 0 {
@@ -124,13 +130,16 @@ type Sim struct {
 	ledBefore raft.NodeID // whoever last had a hasty operator
 	planned   int         // faults of the plan, left out or not
 	sprung    int         // spontaneous faults, left out or not
-	counts    map[string]int
+	struck    []Struck
+
+	tripwire func(Fault) // of a test: called at every fault
+	counts   map[string]int
 }
 
 // New builds the cluster and starts its nodes. Faults and clients are scheduled; Run lets it all happen.
 func New(cfg Config) *Sim {
 	cfg = cfg.withDefaults()
-	s := &Sim{cfg: cfg, stage: stage.NewSeeded(cfg.Seed), nodes: map[raft.NodeID]*node{}, counts: map[string]int{}, trace: newTrace(cfg.Out)}
+	s := &Sim{cfg: cfg, stage: stage.NewSeeded(mix(cfg.Seed, cfg.Salt)), nodes: map[raft.NodeID]*node{}, counts: map[string]int{}, trace: newTrace(cfg.Out)}
 	s.clock = s.stage.Clock()
 	quiet := slog.New(&ear{sim: s})
 	s.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
@@ -163,11 +172,15 @@ func (s *Sim) count(what string) { s.counts[what]++ }
 
 // schedule plants the faults.
 func (s *Sim) schedule() {
-	s.planned = len(s.cfg.everything())
-	for _, f := range s.cfg.plan() {
+	plan := s.cfg.plan()
+	s.planned = len(plan)
+	for i, f := range plan {
+		if s.cfg.spares(i) {
+			continue
+		}
 		s.clock.AfterFunc(f.At, func() {
 			if !s.calm {
-				s.strike(f)
+				s.strike(i, f)
 			}
 		})
 	}
@@ -179,28 +192,16 @@ func (s *Sim) schedule() {
 	})
 }
 
-// everything is the whole plan.
-func (c Config) everything() []Fault {
+// plan is the whole plan, of which Only may leave out some.
+func (c Config) plan() []Fault {
 	if c.Faults == nil && !c.Quiet {
 		return c.Plan()
 	}
 	return c.Faults
 }
 
-// plan is the faults of the plan that this run has.
-func (c Config) plan() []Fault {
-	plan := c.everything()
-	if c.Only == nil {
-		return plan
-	}
-	var some []Fault
-	for _, i := range c.Only {
-		if i >= 0 && i < len(plan) {
-			some = append(some, plan[i])
-		}
-	}
-	return some
-}
+// spares reports whether the fault of this number is left out.
+func (c Config) spares(number int) bool { return c.Only != nil && !slices.Contains(c.Only, number) }
 
 // after runs f later, unless the calm has come by then.
 func (s *Sim) after(d time.Duration, f func()) {

@@ -1,0 +1,93 @@
+// Command soak runs simulations from fresh seeds for a while, several at once, and says how many messages they delivered. The
+// first broken property ends it: with the seed, a schedule shrunk to few faults, and the command that shows the run again.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/troupe-raft/troupe/sim"
+)
+
+// errViolated ends the process with 1; all has been said by then.
+var errViolated = errors.New("a property was violated")
+
+func main() {
+	debug.SetGCPercent(400) // runs are short, and their garbage is most of the work
+	if err := command().Execute(); err != nil {
+		if !errors.Is(err, errViolated) {
+			fmt.Fprintln(os.Stderr, "soak:", err)
+		}
+		os.Exit(1)
+	}
+}
+
+func command() *cobra.Command {
+	var o options
+	c := &cobra.Command{
+		Use: "soak", Short: "Simulate clusters under faults, from one seed after another", Args: cobra.NoArgs,
+		SilenceUsage: true, SilenceErrors: true,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if !c.Flags().Changed("seed") {
+				o.seed = uint64(rand.Uint32())
+			}
+			return o.soak(c.OutOrStdout())
+		},
+	}
+	f := c.Flags()
+	f.Float64Var(&o.minutes, "minutes", 1, "how long to go on")
+	f.IntVar(&o.runs, "runs", 0, "end after so many runs instead; 0: by time")
+	f.Uint64Var(&o.seed, "seed", 0, "first seed; drawn and printed when not given")
+	f.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "simulations at once")
+	f.StringVar(&o.mode, "mode", "both", "safety: faults for ever; liveness: they end, and then all must go well; both: in turn")
+	f.DurationVar(&o.progress, "progress", 10*time.Second, "print a line this often")
+	f.IntVar(&o.shrink, "shrink", 3000, "runs that may be spent on a smaller schedule")
+	c.AddCommand(replayCommand())
+	return c
+}
+
+func replayCommand() *cobra.Command {
+	var cfg sim.Config
+	var only []int
+	var trace bool
+	c := &cobra.Command{
+		Use: "replay", Short: "Repeat one run and print its faults, or every step", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			out := c.OutOrStdout()
+			if c.Flags().Changed("only") {
+				cfg.Only = append([]int{}, only...)
+			}
+			if trace {
+				cfg.Out = out
+			}
+			return replay(cfg, out)
+		},
+	}
+	f := c.Flags()
+	f.Uint64Var(&cfg.Seed, "seed", 0, "the run's seed")
+	f.Uint64Var(&cfg.Salt, "salt", 0, "the order of messages under the seed's plan")
+	f.BoolVar(&cfg.Liveness, "liveness", false, "the faults end, and then all must go well")
+	f.IntVar(&cfg.Nodes, "nodes", 0, "founders; 0: drawn from the seed")
+	f.IntVar(&cfg.Clients, "clients", 0, "clients; 0: the default, below 0: none")
+	f.IntSliceVar(&only, "only", nil, "numbers of the faults that happen; all when not given, none when empty")
+	f.BoolVar(&trace, "trace", false, "print every step")
+	return c
+}
+
+func replay(cfg sim.Config, out io.Writer) error {
+	r := sim.Run(cfg)
+	fmt.Fprint(out, r.Schedule())
+	fmt.Fprintln(out, r)
+	if r.Violation != nil {
+		return errViolated
+	}
+	return nil
+}

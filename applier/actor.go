@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -110,7 +111,12 @@ func (a *applier) begin(c actor.Context, m *Begin) {
 	a.begun = false // until the state is whole again
 	table, err := a.restore(m)
 	if err != nil {
-		a.breakDown(c, fmt.Errorf("snapshot at index %d cannot be restored: %w", m.Meta.Index, err))
+		err = fmt.Errorf("snapshot at index %d cannot be restored: %w", m.Meta.Index, err)
+		if errors.Is(err, os.ErrNotExist) {
+			a.overtaken(c, err)
+			return
+		}
+		a.breakDown(c, err)
 		return
 	}
 	a.sessions, a.begun = table, true
@@ -180,15 +186,6 @@ func (a *applier) proceed(c actor.Context) {
 	if len(a.work) == 0 {
 		a.work = nil
 	}
-}
-
-// wait stops applying. Only a leader's snapshot takes entries off the log that are not applied yet, so its Begin is on
-// its way; that the log goes first is a race that an applier that lags always loses.
-func (a *applier) wait(c actor.Context, err error) {
-	s := &stall{err: fmt.Errorf("%w, and no snapshot came instead", err)}
-	root, self := c.ActorSystem().Root, c.Self()
-	a.stall = s
-	a.timer = a.Stage.Clock().AfterFunc(stallTime, func() { root.Send(self, s) })
 }
 
 // some applies the next blocks of a Committed and reports whether that was all.

@@ -46,7 +46,8 @@ type OnDuty struct{}
 
 // Begin starts the state machine from a snapshot; without Open, Meta.Index must be 0 and the state is empty. It
 // may come again, when a leader's snapshot replaced the log, but never with an older one than what is applied. Every Committed that
-// is not finished by then is given up: its waiters get ErrUnknown, and no Applied answers it.
+// is not finished by then is given up: its waiters get ErrUnknown, and no Applied answers it. A file that is gone (os.ErrNotExist)
+// is forgiven when a newer Begin has been posted by then; no Begun answers the older.
 type Begin struct {
 	Meta raft.SnapshotMeta
 	Open func() (io.ReadCloser, error)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -254,5 +255,54 @@ func TestReaderWithoutBlocksEndsInAnError(t *testing.T) {
 	turn := newTurn(func() time.Duration { return 0 })
 	if done, err := a.some(&Committed{Through: raft.EntryID{Index: 1, Term: 1}}, &turn); done || err == nil {
 		t.Errorf("done %v, err %v", done, err)
+	}
+}
+
+// lost is a snapshot whose file has gone.
+func lost(index raft.Index, term raft.Term) *Begin {
+	return &Begin{Meta: raft.SnapshotMeta{Index: index, Term: term}, Open: func() (io.ReadCloser, error) {
+		return nil, fmt.Errorf("snapshot %d: %w", index, os.ErrNotExist)
+	}}
+}
+
+// While the state machine was busy two snapshots were installed, and the file of the first went when the second was durable.
+func TestSnapshotOvertakesTheOneBefore(t *testing.T) {
+	release := make(chan struct{})
+	r := newRig(t, &recorder{block: release})
+	r.begin()
+	busy, after, read := newOutcome(), newOutcome(), newOutcome()
+	r.send(&Committed{Through: raft.EntryID{Index: 1, Term: 1}, Blocks: []*entry.Block{block(1, 1, "a")}, Waiters: []Waiting{{Index: 1, Waiter: busy}}})
+	r.send(lost(5, 1))
+	r.send(&Committed{Through: raft.EntryID{Index: 6, Term: 1}, Blocks: []*entry.Block{block(1, 6, "f")}, Waiters: []Waiting{{Index: 6, Waiter: after}}})
+	r.send(&Barrier{Index: 7, Waiter: read})
+	r.send(snapshotOf(9, 2))
+	close(release)
+	expect[*Applied](r)
+	if b := expect[*Begun](r); b.Index != 9 {
+		t.Errorf("%+v", b)
+	}
+	busy.wait(t)
+	after.wait(t)
+	read.wait(t)
+	if busy.err != nil || !errors.Is(after.err, ErrUnknown) || read.err != nil || read.index != 9 {
+		t.Errorf("waiters %v and %v, read %d %v", busy.err, after.err, read.index, read.err)
+	}
+	r.send(&Committed{Through: raft.EntryID{Index: 10, Term: 2}, Blocks: []*entry.Block{block(2, 10, "z")}})
+	if a := expect[*Applied](r); a.Index != 10 || a.Entries != 1 {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestLostSnapshotIsBrokenWhenNoneFollows(t *testing.T) {
+	r := newRig(t, &recorder{})
+	o := newOutcome()
+	r.send(lost(5, 1))
+	r.send(&Barrier{Index: 5, Waiter: o})
+	if b := expect[*Broken](r); !errors.Is(b.Err, os.ErrNotExist) {
+		t.Error(b.Err)
+	}
+	o.wait(t)
+	if !errors.Is(o.err, ErrUnknown) {
+		t.Error(o.err)
 	}
 }

@@ -91,3 +91,36 @@ func hoverbearLog(t *testing.T, fresh func(*testing.T) Config) {
 		})
 	}
 }
+
+// BenchmarkHoverbearLog is its benches/log.rs: appending so many entries to a log, and replacing so many from the 50th of a hundred on,
+// each with its sync. Its bench opens a file for each; here the log goes on, and is shortened to nothing by a reset.
+func BenchmarkHoverbearLog(b *testing.B) {
+	run := func(name string, appended, rewritten int) {
+		b.Run(name, func(b *testing.B) {
+			r := start(b, config(vfs.Default, b.TempDir()+"/store"))
+			defer r.stopped()
+			r.loaded(1)
+			for at := raft.Index(1); b.Loop(); at += 200_000 {
+				meta := raft.SnapshotMeta{Index: at, Term: 1, Membership: founding}
+				w := &Write{Group: 1, Reset: &meta, Ack: &raft.Persisted{}, ReplyTo: r.me}
+				if appended > 0 {
+					w.Blocks = []*entry.Block{block(1, at+1, appended)}
+				}
+				r.send(w)
+				expect[*Persisted](r)
+				if rewritten > 0 {
+					r.send(&Write{Group: 1, Blocks: []*entry.Block{block(2, at+50, rewritten)}, Ack: &raft.Persisted{}, ReplyTo: r.me})
+					expect[*Persisted](r)
+				}
+			}
+		})
+	}
+	run("bench_log_append_0", 0, 0)
+	run("bench_log_append_1", 1, 0)
+	run("bench_log_append_10", 10, 0)
+	run("bench_log_append_100", 100, 0)
+	run("bench_log_append_1000", 1000, 0)
+	run("bench_log_rewrite_100_1", 100, 1)
+	run("bench_log_rewrite_100_50", 100, 50)
+	run("bench_log_rewrite_100_100", 100, 100)
+}

@@ -27,6 +27,7 @@ type Report struct {
 	Sent      int // messages on the network
 	Dropped   int
 	Doubled   int
+	Leases    int            // steps of a replica that holds a lease
 	Torn      int            // crashes that kept a part of what was not synced
 	Counts    map[string]int // of everything else that happened
 }
@@ -181,18 +182,23 @@ func (s *Sim) inForce() []raft.Membership {
 	return all
 }
 
-// members are the nodes that the newest membership names and that can live.
+// members are the nodes that the newest membership names, that can live and that the leader can talk with: Raft has no other way to
+// reach them.
 func (s *Sim) members() (ids []raft.NodeID, leader *node) {
 	leader = s.leader()
 	if leader == nil {
 		return nil, nil
 	}
 	for _, id := range leader.life.view.members.IDs() {
-		if n := s.nodes[id]; n != nil && !n.gone {
+		if n := s.nodes[id]; n != nil && !n.gone && s.connected(leader.id, id) {
 			ids = append(ids, id)
 		}
 	}
 	return ids, leader
+}
+
+func (s *Sim) connected(a, b raft.NodeID) bool {
+	return !slices.Contains(s.cfg.Broken, Link{a, b}) && !slices.Contains(s.cfg.Broken, Link{b, a})
 }
 
 // led reports whether one node leads and every other member follows it in its term.
@@ -259,7 +265,7 @@ func (s *Sim) report() *Report {
 	r := &Report{
 		Config: s.cfg, Violation: s.check.first, Steps: s.stage.Steps(), Virtual: s.clock.Now(), Trace: s.trace.sum, Struck: s.struck,
 		Calls: len(s.record.calls), Ended: s.record.ended, Committed: len(s.check.log), Elections: s.check.elections, Changes: s.check.changes,
-		Restores: s.check.restores, Sent: s.net.sent, Dropped: s.net.dropped + s.net.lost, Doubled: s.net.doubled, Counts: s.counts,
+		Restores: s.check.restores, Leases: s.check.leases, Sent: s.net.sent, Dropped: s.net.dropped + s.net.lost, Doubled: s.net.doubled, Counts: s.counts,
 	}
 	for _, id := range s.ids {
 		r.Torn += s.nodes[id].disk.torn

@@ -9,31 +9,37 @@ import (
 	"time"
 )
 
-// Shrink looks for fewer faults and clients that break the same property, with the same seed, in at most so many runs. It returns the
-// smallest run that it found, at worst the one that it was given.
-func Shrink(found *Report, runs int) *Report {
-	s := shrinker{best: found, left: runs, property: found.Violation.Property}
-	s.fewerFaults()
-	s.fewerClients()
-	s.fewerFaults()
+// Shrink looks for fewer faults and clients that break the same property, with the same seed. It returns the smallest run that it found
+// within the time, at worst the one that it was given.
+func Shrink(found *Report, within time.Duration) *Report {
+	s := shrinker{best: found, property: found.Violation.Property, deadline: time.Now().Add(within)}
+	s.shrink()
 	return s.best
 }
 
 type shrinker struct {
 	best     *Report
-	left     int // runs
+	deadline time.Time
 	property string
+	salts    uint64     // orders of messages that each smaller schedule is tried with
 	tripwire func(*Sim) // of a test
 }
 
-// salts is how many orders of messages a smaller schedule is tried with: without a fault, all that comes after happens otherwise, and
-// what took luck takes it again.
-const salts = 24
+// shrink goes over the faults again and again, each time with more patience: without a fault, all that comes after happens otherwise, and
+// what took luck takes it again. A violation that takes none shrinks at once.
+func (s *shrinker) shrink() {
+	for s.salts = 2; s.salts <= 512 && !s.late(); s.salts *= 8 {
+		s.fewerFaults()
+		s.fewerClients()
+	}
+}
+
+func (s *shrinker) late() bool { return !time.Now().Before(s.deadline) }
 
 // still reports whether a configuration breaks the property too; then it is the best.
 func (s *shrinker) still(cfg Config) bool {
-	for first := cfg.Salt; cfg.Salt < first+salts && s.left > 0; {
-		batch := make([]*Report, min(runtime.GOMAXPROCS(0), s.left))
+	for first := cfg.Salt; cfg.Salt < first+s.salts && !s.late(); {
+		batch := make([]*Report, runtime.GOMAXPROCS(0))
 		var wait sync.WaitGroup
 		for i := range batch {
 			try := cfg
@@ -41,7 +47,6 @@ func (s *shrinker) still(cfg Config) bool {
 			wait.Go(func() { batch[i] = s.breaks(try) })
 		}
 		wait.Wait()
-		s.left -= len(batch)
 		for _, r := range batch {
 			if r != nil {
 				s.best = r
@@ -66,18 +71,23 @@ func (s *shrinker) breaks(cfg Config) *Report {
 	return r
 }
 
-// fewerFaults leaves out ever smaller parts of the faults that happened (Zeller's ddmin).
+// fewerFaults leaves out ever smaller parts of the faults that happened (Zeller's ddmin), the last ones first: what happened before
+// them stays as it was.
 func (s *shrinker) fewerFaults() {
-	for parts := 1; s.left > 0; {
+	for parts := 1; !s.late(); {
 		now := s.numbers()
-		if len(now) == 0 || parts > len(now) {
+		if len(now) == 0 {
 			return
 		}
+		parts = min(parts, len(now))
 		size := (len(now) + parts - 1) / parts
 		smaller := false
-		for from := 0; from < len(now) && !smaller; from += size {
+		for to := len(now); to > 0 && !smaller; to -= size {
 			cfg := s.best.Config
-			cfg.Only = slices.Concat(now[:from], now[min(from+size, len(now)):])
+			cfg.Only = slices.Concat(now[:max(0, to-size)], now[to:])
+			if cfg.Only == nil { // which would stand for all
+				cfg.Only = []int{}
+			}
 			smaller = s.still(cfg)
 		}
 		switch {
@@ -86,18 +96,17 @@ func (s *shrinker) fewerFaults() {
 		case parts == len(now):
 			return
 		default:
-			parts = min(2*parts, len(now))
+			parts *= 2
 		}
 	}
 }
 
-// numbers are the faults that happened in the best run. Empty, not nil: nil would stand for all.
+// numbers are the faults that happened in the best run, in their order. Empty, not nil: nil would stand for all.
 func (s *shrinker) numbers() []int {
 	out := []int{}
 	for _, f := range s.best.Struck {
 		out = append(out, f.Number)
 	}
-	slices.Sort(out)
 	return out
 }
 

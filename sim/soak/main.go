@@ -49,7 +49,7 @@ func command() *cobra.Command {
 	f.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "simulations at once")
 	f.StringVar(&o.mode, "mode", "both", "safety: faults for ever; liveness: they end, and then all must go well; both: in turn")
 	f.DurationVar(&o.progress, "progress", 10*time.Second, "print a line this often")
-	f.IntVar(&o.shrink, "shrink", 3000, "runs that may be spent on a smaller schedule")
+	f.DurationVar(&o.shrink, "shrink", 2*time.Minute, "time that may be spent on a smaller schedule")
 	c.AddCommand(replayCommand())
 	return c
 }

@@ -19,7 +19,7 @@ type options struct {
 	workers  int
 	mode     string
 	progress time.Duration
-	shrink   int
+	shrink   time.Duration
 }
 
 func (o *options) validate() error {

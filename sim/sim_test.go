@@ -1,0 +1,198 @@
+package sim
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/troupe-raft/troupe/raft"
+)
+
+var (
+	firstSeed = flag.Uint64("sim.seed", 1, "first seed of TestSeeds")
+	seeds     = flag.Int("sim.seeds", 160, "how many seeds TestSeeds runs in each mode")
+)
+
+// each runs configurations beside one another, and returns their reports in order.
+func each(configs []Config) []*Report {
+	reports := make([]*Report, len(configs))
+	var wait sync.WaitGroup
+	room := make(chan struct{}, 2)
+	for i := range configs {
+		room <- struct{}{}
+		wait.Go(func() {
+			reports[i] = Run(configs[i])
+			<-room
+		})
+	}
+	wait.Wait()
+	return reports
+}
+
+// complain reports a violation with all that is needed to see it again.
+func complain(t *testing.T, r *Report) {
+	t.Helper()
+	if r.Violation != nil {
+		t.Errorf("seed %d: %v\n%v\nto see it again: %s --trace\n%s", r.Config.Seed, r.Violation, r, r.Command(), r.Schedule())
+	}
+}
+
+// TestSeeds runs a fixed set of seeds in both modes, and asserts that everything the plans hold really happened in them.
+func TestSeeds(t *testing.T) {
+	n := *seeds
+	if testing.Short() {
+		n = 40
+	}
+	var configs []Config
+	for i := range n {
+		seed := *firstSeed + uint64(i)
+		configs = append(configs, Config{Seed: seed}, Config{Seed: seed, Liveness: true})
+	}
+	all := map[string]int{}
+	var sum Report
+	for _, r := range each(configs) {
+		complain(t, r)
+		for k, v := range r.Counts {
+			all[k] += v
+		}
+		sum.Steps += r.Steps
+		sum.Ended += r.Ended
+		sum.Changes += r.Changes
+		sum.Restores += r.Restores
+		sum.Doubled += r.Doubled
+		sum.Dropped += r.Dropped
+		sum.Torn += r.Torn
+		sum.Leases += r.Leases
+	}
+	t.Logf("%d messages delivered, %d client operations, %d changes of the membership", sum.Steps, sum.Ended, sum.Changes)
+	for name, n := range map[string]int{
+		"client operations": sum.Ended, "membership changes": sum.Changes, "snapshots restored": sum.Restores, "messages doubled": sum.Doubled,
+		"messages lost": sum.Dropped, "writes torn by a crash": sum.Torn, "steps under a lease": sum.Leases,
+	} {
+		if n == 0 {
+			t.Errorf("no %s in any run", name)
+		}
+	}
+	for _, fault := range happenings() {
+		if all[fault] == 0 {
+			t.Errorf("%q never happened in %d runs; what did: %v", fault, len(configs), slices.Sorted(maps.Keys(all)))
+		}
+	}
+}
+
+// happenings are what every sizeable set of runs must have seen.
+func happenings() []string {
+	all := []string{
+		"fault crash", "fault partition", "fault one-way", "fault isolate", "fault storm", "fault slow-link", "fault stall", "fault skew", "fault rot",
+		"fault transfer", "fault step-down", "fault snapshot", "fault members", "fault restart-only", "nodes left down",
+		"disk failed: sync: injected input/output error", "disk failed: write: injected input/output error",
+		"disk failed: write: no space left on device", "snapshot file failed: injected", "client timeout",
+	}
+	for _, name := range slices.Concat(panicking, callbacks) {
+		all = append(all, "panic in "+name)
+	}
+	return all
+}
+
+// TestSameSeedSameRun: a run is a function of its configuration, to the byte of its trace, whatever runs beside it.
+func TestSameSeedSameRun(t *testing.T) {
+	for seed := range uint64(4) {
+		cfg := Config{Seed: 1000 + seed, Liveness: seed%2 == 1, Length: 1500 * time.Millisecond}
+		var first, second bytes.Buffer
+		a, b := cfg, cfg
+		a.Out, b.Out = &first, &second
+		reports := each([]Config{a, b, cfg})
+		if reports[0].Trace != reports[1].Trace || reports[1].Trace != reports[2].Trace || reports[0].Steps != reports[2].Steps {
+			t.Errorf("seed %d: three runs, traces %016x, %016x and %016x", cfg.Seed, reports[0].Trace, reports[1].Trace, reports[2].Trace)
+		}
+		if !bytes.Equal(first.Bytes(), second.Bytes()) || first.Len() == 0 {
+			t.Errorf("seed %d: the written traces differ", cfg.Seed)
+		}
+		cfg.Salt++
+		if other := Run(cfg); other.Trace == reports[0].Trace {
+			t.Errorf("seed %d: another salt changes nothing", cfg.Seed)
+		}
+	}
+}
+
+// TestOneLinkDown: with any one link of five nodes down, in both directions or in one, there is soon a leader that stays, all
+// nodes converge and every client finishes.
+func TestOneLinkDown(t *testing.T) {
+	var configs []Config
+	for a := raft.NodeID(1); a <= 5; a++ {
+		for b := raft.NodeID(1); b <= 5; b++ {
+			if a == b {
+				continue
+			}
+			broken := []Link{{a, b}}
+			if a < b {
+				configs = append(configs, Config{Broken: []Link{{a, b}, {b, a}}})
+			}
+			configs = append(configs, Config{Broken: broken})
+		}
+	}
+	for i := range configs {
+		configs[i].Seed, configs[i].Nodes, configs[i].Spares = uint64(i), 5, -1
+		configs[i].Quiet, configs[i].Liveness, configs[i].Length = true, true, 4*time.Second
+	}
+	silent := 0
+	for _, r := range each(configs) {
+		complain(t, r)
+		if r.Dropped == 0 { // two followers of one lasting leader have nothing to say to each other
+			silent++
+		}
+		if r.Elections > 4 {
+			t.Errorf("links %v down: %d elections in %v", r.Config.Broken, r.Elections, r.Virtual)
+		}
+	}
+	if silent > len(configs)/2 {
+		t.Errorf("%d of %d broken links lost nothing", silent, len(configs))
+	}
+}
+
+// TestLyingDisk: a disk that confirms what it did not store is found out, so the checker looks at what is on the disks.
+func TestLyingDisk(t *testing.T) {
+	s := New(Config{Seed: 7, Nodes: 3, Quiet: true})
+	for _, id := range s.ids[:2] {
+		s.nodes[id].disk.lies = true
+	}
+	if r := s.Run(); r.Violation == nil || !strings.Contains(r.Violation.Property, "durable") {
+		t.Errorf("violated: %v", r.Violation)
+	}
+}
+
+// TestShrink finds the two faults that matter among many.
+func TestShrink(t *testing.T) {
+	rig := func(s *Sim) {
+		seen := map[FaultKind]bool{}
+		s.tripwire = func(f Fault) {
+			if seen[f.Kind] = true; seen[StepDown] && seen[Skew] {
+				s.check.fail("rigged", "both struck")
+			}
+		}
+	}
+	var found *Report
+	for seed := uint64(1); found == nil || found.Violation == nil || len(found.Struck) < 20; seed++ {
+		if seed > 50 {
+			t.Fatal("no seed has much to shrink")
+		}
+		s := New(Config{Seed: seed, Every: 30 * time.Millisecond, Length: 3 * time.Second})
+		rig(s)
+		found = s.Run()
+	}
+	small := shrinker{best: found, property: "rigged", tripwire: rig, deadline: time.Now().Add(time.Minute)}
+	small.shrink()
+	r := small.best
+	if len(r.Struck) != 2 || r.Config.Clients != 1 || r.Violation.Property != "rigged" {
+		t.Errorf("shrunk to:\n%s", r.Schedule())
+	}
+	if got := r.Command(); !strings.Contains(got, fmt.Sprintf("--seed %d ", found.Config.Seed)) || !strings.Contains(got, "--only=") || !strings.Contains(got, "--clients 1") {
+		t.Errorf("command %q", got)
+	}
+}

@@ -77,6 +77,11 @@ func TestSimpleRaftVoting(t *testing.T) {
 	})
 	t.Run("vote_twice", func(t *testing.T) {
 		r := lone(t, 5)
+		r.Campaign()
+		grant(r, 2, true)
+		if grant(r, 2, true); r.Status().Role != raft.PreCandidate {
+			t.Fatal("two prevotes of one voter count")
+		}
 		candidate(t, r, 2, 3)
 		grant(r, 2, true)
 		if grant(r, 2, true); leads(r) {

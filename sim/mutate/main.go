@@ -42,7 +42,7 @@ var errMissed = errors.New("see above")
 // run executes one command line and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := mutateCommand()
-	root.AddCommand(overlayCommand())
+	root.AddCommand(overlayCommand(), huntCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

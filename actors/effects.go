@@ -66,7 +66,8 @@ func (r *replica) store(fx *raft.Effects, payload []*entry.Block) []*entry.Block
 	if fx.Reset != nil {
 		r.tail.clear()
 		r.orphans = orphans{}
-		w.Then = append(w.Then, persister.Delivery{To: r.snapshotter, Message: &snapshotter.Kept{Meta: *fx.Reset}})
+		w.Then = append(w.Then, persister.Delivery{To: r.ctx.Self(), Message: &snapshotter.Kept{Meta: *fx.Reset}})
+		r.installed(*fx.Reset) // first: the applier knows of the newer snapshot before any older file goes
 	}
 	if len(fx.Append) > 0 {
 		w.Blocks = r.joined(fx.Append, payload)
@@ -90,9 +91,6 @@ func (r *replica) store(fx *raft.Effects, payload []*entry.Block) []*entry.Block
 	}
 	if w.Ack != nil || len(w.Then) > 0 {
 		r.ctx.Send(r.host.persister, &w)
-	}
-	if fx.Reset != nil {
-		r.installed(*fx.Reset)
 	}
 	return w.Blocks
 }

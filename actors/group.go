@@ -180,6 +180,16 @@ func (g *Group) Stop(ctx context.Context) error {
 	}
 }
 
+// end lets the group go from its host, and wakes whoever still waits for this replica.
+func (g *Group) end() {
+	g.host.groups.CompareAndDelete(g.id, g)
+	select {
+	case <-g.ended:
+	default:
+		close(g.ended)
+	}
+}
+
 // sessionID reads the answer of an OpenSession entry.
 func sessionID(b []byte) uint64 {
 	if len(b) != 8 {

@@ -146,6 +146,11 @@ func (h *Host) Stop(ctx context.Context) error {
 		close(h.stopped)
 	}
 	select {
+	case <-h.stopped: // what is known counts, although the context may be over too
+		return h.stopErr
+	default:
+	}
+	select {
 	case <-h.stopped:
 		return h.stopErr
 	case <-ctx.Done():

@@ -117,18 +117,18 @@ func (h *Host) register(r *replica) error {
 	return h.storeFailure()
 }
 
-// claim makes a handle the one of its group on this host.
+// claim makes a handle the one of its group on this host. Only once it is visible does it look whether the host is stopping: either the stop
+// sees it, or it sees the stop. One that is refused must still end.
 func (h *Host) claim(g *Group) error {
-	if h.stopping.Load() {
+	had, loaded := h.groups.LoadOrStore(g.id, g)
+	switch {
+	case h.stopping.Load():
 		return fmt.Errorf("group %d: host %d is stopping: %w", g.id, h.cfg.Node, ErrStopped)
-	}
-	if had, loaded := h.groups.LoadOrStore(g.id, g); loaded && had != g {
+	case loaded && had != g:
 		return fmt.Errorf("group %d already runs on node %d", g.id, h.cfg.Node)
 	}
 	return nil
 }
-
-func (h *Host) unregister(r *replica) { h.groups.CompareAndDelete(r.cfg.Group, r.handle) }
 
 // route opens the way for peers' messages, unroute closes it.
 func (h *Host) route(r *replica) {

@@ -36,7 +36,7 @@ type daemonCrash struct {
 // crashes counts crashes within a window.
 type crashes struct {
 	times []time.Duration
-	run   uint64
+	run   uint64 // counts the runs that ended: a wake is good for the pause after its own
 }
 
 const (
@@ -97,6 +97,7 @@ func (r *replica) begin(node *raft.Node, snapshot raft.SnapshotMeta) {
 	r.commit = raft.EntryID{Index: snapshot.Index, Term: snapshot.Term}
 	r.handedTo, r.applied, r.inApplier = snapshot.Index, 0, 0
 	r.effective = raft.Change{Membership: node.Membership()}
+	r.restarts = snapshot
 	r.learnAddresses(r.effective.Membership)
 	r.spawnDaemons()
 	r.orderApplier(snapshot)
@@ -133,8 +134,8 @@ func (r *replica) onDuty(message any) {
 		if r.leader.Role == raft.Leader {
 			r.beat()
 		}
-	case *snapshotter.OnDuty:
-		r.ctx.Send(r.snapshotter, &snapshotter.Orders{Term: r.leader.Term, Snapshot: r.snapshotMeta()})
+	case *snapshotter.OnDuty: // its orders name what the disk knows: removing older files sooner would leave a restart without any
+		r.ctx.Send(r.snapshotter, &snapshotter.Orders{Term: r.leader.Term, Snapshot: r.restarts})
 		// A snapshotter that restarted has forgotten whom it was sending to: the syncer may ask again.
 		r.ctx.Send(r.syncer, &replication.SnapshotDone{Err: errSnapshotterRestarted})
 	case *applier.OnDuty:
@@ -179,7 +180,8 @@ func (r *replica) fail(reason error) {
 // halt stops taking part at once.
 func (r *replica) halt(to phase, reason error) {
 	r.phase = to
-	if r.claimed { // a second replica of a group was refused, and must not touch what the first one has
+	r.crashes.run++ // a wake that is still on its way from an earlier crash must not load before this run's daemons are gone
+	if r.claimed {  // a second replica of a group was refused, and must not touch what the first one has
 		r.host.unroute(r)
 		r.ctx.Send(r.host.persister, &persister.Release{Group: r.cfg.Group})
 	}
@@ -230,7 +232,6 @@ func (r *replica) childGone(*actor.PID) {
 // pause waits a little, longer from crash to crash, before the replica loads again.
 func (r *replica) pause() {
 	wait := min(crashPause<<max(0, len(r.crashes.times)-1), crashPauseMax)
-	r.crashes.run++
 	r.wakeAfter(wait, &wake{reload: r.crashes.run})
 }
 
@@ -283,20 +284,10 @@ func (r *replica) farewell(message any) {
 		}
 		r.phase = leaving
 		if _, again := message.(*actor.Restarting); again { // its parent's wish: the next incarnation has a handle of its own
-			r.end()
+			r.handle.end()
 		}
 	case *actor.Stopped:
-		r.end()
-	}
-}
-
-// end lets the group go and wakes whoever still waits for this replica.
-func (r *replica) end() {
-	r.host.unregister(r)
-	select {
-	case <-r.handle.ended:
-	default:
-		close(r.handle.ended)
+		r.handle.end()
 	}
 }
 

@@ -31,6 +31,7 @@ func StartGroup(h *Host, cfg GroupConfig) (*Group, error) {
 	}
 	handle := newHandle(h, cfg)
 	if err := h.claim(handle); err != nil {
+		handle.end()
 		return nil, err
 	}
 	handle.pid.Store(h.system.Root.Spawn(raftGroup(h, cfg, func() *Group { return handle })))

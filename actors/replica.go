@@ -65,7 +65,8 @@ type replica struct {
 	applied   raft.Index
 	inFlight  []raft.Index // last indices of the blocks proposed here and not yet committed
 	orphans   orphans
-	inApplier int // Committed messages that the applier has not reported done
+	restarts  raft.SnapshotMeta // what a restart begins from: the newest that the disk knows, which may be older than the rules'
+	inApplier int               // Committed messages that the applier has not reported done
 
 	patience  uint64 // version of the election timer's last order
 	leader    raft.RoleState

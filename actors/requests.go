@@ -48,8 +48,20 @@ func (r *replica) fromActor(message any) *request {
 	return q
 }
 
-// request takes up one request, or answers why not.
+// request takes up one request, or answers why not. A panic on the way leaves no caller waiting: the crash that follows knows only of
+// those that were noted somewhere.
 func (r *replica) request(q *request) {
+	survived := false
+	defer func() {
+		if !survived {
+			q.refuse(q.lost())
+		}
+	}()
+	r.takeUp(q)
+	survived = true
+}
+
+func (r *replica) takeUp(q *request) {
 	if q.kind == restartRequest {
 		r.restart(q)
 		return
@@ -101,9 +113,6 @@ func (r *replica) propose(q *request) {
 		q.refuse(ErrBusy)
 		return
 	}
-	if !q.take() {
-		return
-	}
 	kind, data := raft.Command, q.data
 	var stamp int64
 	switch q.kind {
@@ -117,6 +126,9 @@ func (r *replica) propose(q *request) {
 	}
 	if r.builder.Len() > 0 && r.builder.Size()+len(data) > r.cfg.MaxBlockBytes {
 		r.flush()
+	}
+	if !q.take() { // from here to enter the caller's own goroutine would wait: nothing between may take long
+		return
 	}
 	r.builder.Append(kind, q.session, q.seq, stamp, data)
 	q.enter()

@@ -28,6 +28,8 @@ func (r *replica) receiveSnapshotter(message any) {
 		if r.leader.Role == raft.Leader {
 			r.ctx.Send(r.syncer, &replication.SnapshotDone{Peer: m.Peer, Index: m.Index, Err: m.Err})
 		}
+	case *snapshotter.Kept:
+		r.restartFrom(m.Meta)
 	case *snapshotter.Received:
 		r.step(raft.Received{From: m.From, Message: &raft.InstallSnapshot{Term: m.Term, Leader: m.Leader, Snapshot: m.Meta}}, nil)
 	default:
@@ -56,9 +58,17 @@ func (r *replica) snapshotTaken(m *snapshotter.Taken) {
 	r.host.announce(&SnapshotTaken{Node: r.host.cfg.Node, Group: r.cfg.Group, Index: m.Meta.Index})
 }
 
-// compacted: the snapshot is what a restart begins from, so older ones may go.
+// restartFrom notes that a snapshot is what a restart begins from by now, so that the files of older ones may go.
+func (r *replica) restartFrom(meta raft.SnapshotMeta) {
+	if meta.Index > r.restarts.Index {
+		r.restarts = meta
+		r.ctx.Send(r.snapshotter, &snapshotter.Kept{Meta: meta})
+	}
+}
+
+// compacted follows a snapshot of this replica's own that is known to the disk.
 func (r *replica) compacted(m *persister.Compacted) {
-	r.ctx.Send(r.snapshotter, &snapshotter.Kept{Meta: m.Meta})
+	r.restartFrom(m.Meta)
 	if r.leader.Role == raft.Leader {
 		prev := r.node.Shape().Prev
 		r.ctx.Send(r.syncer, &replication.Trim{Term: r.leader.Term, First: prev.Index + 1, Prev: prev})

@@ -76,12 +76,15 @@ func (p *pendingTransfer) end(r *replica, err error) {
 	if !p.running() {
 		return
 	}
-	q, held := p.request, p.held
-	p.request, p.held = nil, nil
+	q := p.request
+	p.request = nil
 	q.Resolve(0, nil, err)
-	for _, h := range held {
+	for len(p.held) > 0 { // one by one: those that are left when taking one up panics are still known, and answered
+		h := p.held[0]
+		p.held = p.held[1:]
 		r.request(h)
 	}
+	p.held = nil
 }
 
 // transferDone follows the rules' word on the transfer. Success is not told before the new leader is heard of.

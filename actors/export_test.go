@@ -1,0 +1,24 @@
+package actors
+
+// CrashPause is how long a replica pauses after its first crash.
+const CrashPause = crashPause
+
+// A Posted is a proposal whose caller does not wait yet.
+type Posted struct{ r *request }
+
+// Post is Propose without the wait: the proposal lies in the group's mailbox when it returns.
+func (g *Group) Post(data []byte) Posted {
+	r := &request{kind: proposeRequest, data: data}
+	if !g.admit(r) {
+		panic(ErrBusy)
+	}
+	r.done = make(chan struct{}, 1)
+	g.system.Root.Send(g.pid.Load(), r)
+	return Posted{r}
+}
+
+// Done has a token once the proposal is answered; then Err is its outcome.
+func (p Posted) Done() <-chan struct{} { return p.r.done }
+
+// Err is the outcome; nil: it is applied.
+func (p Posted) Err() error { return p.r.err }

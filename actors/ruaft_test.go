@@ -57,7 +57,7 @@ func recordPanic(t *testing.T) {
 	c.converge([]string{"before", "poison"}) // neither was fatal
 }
 
-// watchShutdown: Two groups of a node fail for good, each for its own reason: Stop reports both, and only those.
+// watchShutdown: two groups of a node fail for good, each for its own reason: Stop reports both, and only those.
 func watchShutdown(t *testing.T) {
 	c := newCluster(t, 1, func(c *testCluster) {
 		c.config = func(_ raft.NodeID, cfg *actors.GroupConfig) {

@@ -13,10 +13,6 @@ import (
 // TestRuaftStorage is ruaft's tests of its storage in memory and of storage/internal.rs, on the store. test_monitor and
 // test_snapshot_size are in package snapshotter, which keeps the snapshots' bytes and says when one is due.
 func TestRuaftStorage(t *testing.T) {
-	// transaction is an entry of ruaft's tests: its term is half its index.
-	transaction := func(i raft.Index, text string) *entry.Block {
-		return blockOf(i, cell{max(1, raft.Term(i/2)), []byte(text)})
-	}
 	for name, test := range map[string]func(*rig){
 		"test_append": func(r *rig) {
 			r.write(1, transaction(1, "a"))
@@ -32,15 +28,7 @@ func TestRuaftStorage(t *testing.T) {
 			r.setHard(raft.HardState{Term: 9, Vote: 7})
 			r.hard(raft.HardState{Term: 9, Vote: 7})
 		},
-		"test_update_snapshot": func(r *rig) {
-			meta := raft.SnapshotMeta{Index: 7, Term: 3, Membership: founding}
-			r.setHard(raft.HardState{Term: 3})
-			r.send(&Compact{Group: 1, Meta: meta, Through: 7, ReplyTo: r.me})
-			expect[*Compacted](r)
-			if s := r.loaded(1); !reflect.DeepEqual(s.Snapshot, meta) || s.Prev != (raft.EntryID{Index: 7, Term: 3}) {
-				r.t.Errorf("%+v", s)
-			}
-		},
+		"test_update_snapshot": updateSnapshot,
 		// Entries written again and again, some with what follows, and a snapshot: what was written last stands.
 		"test_read_state": func(r *rig) {
 			for _, i := range []raft.Index{1, 2, 3, 4} {
@@ -66,35 +54,7 @@ func TestRuaftStorage(t *testing.T) {
 				r.t.Errorf("%+v, want %+v", s, want)
 			}
 		},
-		// What counts for a log's size is its blocks' bytes: compaction gives them back.
-		"test_total_size": func(r *rig) {
-			size := func(from, to raft.Index) (bytes int) {
-				blocks, err := r.store.Blocks(1, from, to, 1<<20)
-				if err != nil {
-					r.t.Fatal(err)
-				}
-				for _, b := range blocks {
-					bytes += len(b.Bytes())
-				}
-				return bytes
-			}
-			one := len(transaction(9, "hello").Bytes())
-			for i := raft.Index(1); i <= 9; i++ {
-				r.write(1, blockOf(i, cell{4, []byte("hello")}))
-			}
-			whole := size(1, 9)
-			if whole < 8*one || whole > 10*one {
-				r.t.Errorf("nine entries of %d bytes are %d", one, whole)
-			}
-			r.send(&Compact{Group: 1, Meta: raft.SnapshotMeta{Index: 8, Term: 4}, Through: 8, ReplyTo: r.me})
-			expect[*Compacted](r)
-			if rest := size(9, 9); rest*9 != whole {
-				r.t.Errorf("one entry is %d bytes, nine are %d", rest, whole)
-			}
-			if keys := r.blocksStored(); keys != 1 {
-				r.t.Errorf("%d blocks are stored after the compaction", keys)
-			}
-		},
+		"test_total_size": totalSize,
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, config(vfs.NewMem(), "d"))
@@ -150,4 +110,49 @@ func (r *rig) blocksStored() (n int) {
 		r.t.Fatal(err)
 	}
 	return n
+}
+
+func updateSnapshot(r *rig) {
+	meta := raft.SnapshotMeta{Index: 7, Term: 3, Membership: founding}
+	r.setHard(raft.HardState{Term: 3})
+	r.send(&Compact{Group: 1, Meta: meta, Through: 7, ReplyTo: r.me})
+	expect[*Compacted](r)
+	if s := r.loaded(1); !reflect.DeepEqual(s.Snapshot, meta) || s.Prev != (raft.EntryID{Index: 7, Term: 3}) {
+		r.t.Errorf("%+v", s)
+	}
+}
+
+// totalSize: what counts for a log's size is its blocks' bytes: compaction gives them back.
+func totalSize(r *rig) {
+	size := func(from, to raft.Index) (bytes int) {
+		blocks, err := r.store.Blocks(1, from, to, 1<<20)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for _, b := range blocks {
+			bytes += len(b.Bytes())
+		}
+		return bytes
+	}
+	one := len(transaction(9, "hello").Bytes())
+	for i := raft.Index(1); i <= 9; i++ {
+		r.write(1, blockOf(i, cell{4, []byte("hello")}))
+	}
+	whole := size(1, 9)
+	if whole < 8*one || whole > 10*one {
+		r.t.Errorf("nine entries of %d bytes are %d", one, whole)
+	}
+	r.send(&Compact{Group: 1, Meta: raft.SnapshotMeta{Index: 8, Term: 4}, Through: 8, ReplyTo: r.me})
+	expect[*Compacted](r)
+	if rest := size(9, 9); rest*9 != whole {
+		r.t.Errorf("one entry is %d bytes, nine are %d", rest, whole)
+	}
+	if keys := r.blocksStored(); keys != 1 {
+		r.t.Errorf("%d blocks are stored after the compaction", keys)
+	}
+}
+
+// transaction is an entry of ruaft's tests: its term is half its index.
+func transaction(i raft.Index, text string) *entry.Block {
+	return blockOf(i, cell{max(1, raft.Term(i/2)), []byte(text)})
 }

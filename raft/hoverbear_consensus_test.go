@@ -35,24 +35,7 @@ func only[M raft.Message](t *testing.T, packets []raft.Packet, to raft.NodeID) (
 
 // TestHoverbearConsensus is the test module of Hoverbear's src/consensus.rs.
 func TestHoverbearConsensus(t *testing.T) {
-	// Beyond its sizes 1 to 4: up to the most voters there may be.
-	t.Run("test_majority", func(t *testing.T) {
-		for size, want := range map[int]int{1: 1, 2: 2, 3: 2, 4: 3, 5: 3, 6: 4, 7: 4, 8: 5, 9: 5} {
-			r := lone(t, size)
-			r.Campaign()
-			need := 1
-			for _, phase := range []raft.Role{raft.PreCandidate, raft.Candidate} {
-				need = 1 // its own
-				for id := raft.NodeID(2); r.Status().Role == phase; id++ {
-					grant(r, id, true)
-					need++
-				}
-			}
-			if !leads(r) || need != want {
-				t.Errorf("%d servers: %v by %d votes, want %d", size, r.Status().Role, need, want)
-			}
-		}
-	})
+	t.Run("test_majority", majorities)
 	t.Run("test_solitary_consensus_transition_to_leader", func(t *testing.T) {
 		r := lone(t, 1)
 		if role := r.Status().Role; role != raft.Follower {
@@ -73,32 +56,7 @@ func TestHoverbearConsensus(t *testing.T) {
 			}
 		}
 	})
-	// The leader's heartbeat renews the follower's patience and is answered; the answer keeps the leader in office.
-	t.Run("test_heartbeat", func(t *testing.T) {
-		c := electLeader(t, 2)
-		leader, follower := c.nodes[1], c.nodes[2]
-		for range 5 { // together far longer than any patience
-			leader.Advance(heartbeatTicks * tick)
-			beat := only[*raft.Heartbeat](t, leader.TakePackets(), 2)
-			follower.Advance(heartbeatTicks * tick)
-			follower.Receive(1, beat)
-			reply := only[*raft.HeartbeatReply](t, follower.TakePackets(), 1)
-			if m := reply.Message.(*raft.HeartbeatReply); m.Term != 1 || m.Sent != beat.Message.(*raft.Heartbeat).Sent {
-				t.Fatalf("%+v", m)
-			}
-			before := leader.Status().Heard[2]
-			if leader.Receive(2, reply); leader.Status().Heard[2] <= before {
-				t.Fatal("the leader does not hear the answer")
-			}
-		}
-		if !leads(leader) || follower.Status().Role != raft.Follower {
-			t.Fatalf("%+v", follower.Status())
-		}
-		follower.Advance(2 * electionTicks * tick) // and without one the follower loses its patience
-		if role := follower.Status().Role; role != raft.PreCandidate {
-			t.Fatalf("%v without heartbeats", role)
-		}
-	})
+	t.Run("test_heartbeat", heartbeats)
 	t.Run("test_slow_heartbeat", slowHeartbeat)
 	t.Run("test_proposal", func(t *testing.T) {
 		for size := 1; size < 7; size++ {
@@ -116,19 +74,7 @@ func TestHoverbearConsensus(t *testing.T) {
 			}
 		}
 	})
-	// An older, shorter append that comes late drops nothing (akka-raft issue 66).
-	t.Run("test_append_reorder", func(t *testing.T) {
-		r := lone(t, 2)
-		long := raft.Packet{From: 2, To: 1, Data: [][]byte{[]byte("foo"), []byte("foo")}, Kinds: make([]raft.Kind, 2),
-			Message: &raft.AppendEntries{Term: 1, Leader: 2, Runs: []raft.Run{{First: 1, Last: 2, Term: 1}}}}
-		short := raft.Packet{From: 2, To: 1, Data: long.Data[:1], Kinds: long.Kinds[:1],
-			Message: &raft.AppendEntries{Term: 1, Leader: 2, Runs: []raft.Run{{First: 1, Last: 1, Term: 1}}}}
-		r.Receive(2, long)
-		for range 2 {
-			r.Receive(2, short)
-			verifyLog(t, r, raft.EntryID{}, []raft.CommittedEntry{{Index: 1, Term: 1, Data: []byte("foo")}, {Index: 2, Term: 1, Data: []byte("foo")}})
-		}
-	})
+	t.Run("test_append_reorder", appendReorder)
 }
 
 // slowHeartbeat keeps the leader's heartbeats under way for so long that the follower is elected meanwhile. The stale one that comes
@@ -255,5 +201,65 @@ func shorten(b *testing.B, nodes map[raft.NodeID]*raft.Replica) {
 		if err := r.Compact(r.Status().Commit, nil, 0); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// majorities: beyond its sizes 1 to 4, up to the most voters there may be.
+func majorities(t *testing.T) {
+	for size, want := range map[int]int{1: 1, 2: 2, 3: 2, 4: 3, 5: 3, 6: 4, 7: 4, 8: 5, 9: 5} {
+		r := lone(t, size)
+		r.Campaign()
+		need := 1
+		for _, phase := range []raft.Role{raft.PreCandidate, raft.Candidate} {
+			need = 1 // its own
+			for id := raft.NodeID(2); r.Status().Role == phase; id++ {
+				grant(r, id, true)
+				need++
+			}
+		}
+		if !leads(r) || need != want {
+			t.Errorf("%d servers: %v by %d votes, want %d", size, r.Status().Role, need, want)
+		}
+	}
+}
+
+// heartbeats: the leader's heartbeat renews the follower's patience and is answered; the answer keeps the leader in office.
+func heartbeats(t *testing.T) {
+	c := electLeader(t, 2)
+	leader, follower := c.nodes[1], c.nodes[2]
+	for range 5 { // together far longer than any patience
+		leader.Advance(heartbeatTicks * tick)
+		beat := only[*raft.Heartbeat](t, leader.TakePackets(), 2)
+		follower.Advance(heartbeatTicks * tick)
+		follower.Receive(1, beat)
+		reply := only[*raft.HeartbeatReply](t, follower.TakePackets(), 1)
+		if m := reply.Message.(*raft.HeartbeatReply); m.Term != 1 || m.Sent != beat.Message.(*raft.Heartbeat).Sent {
+			t.Fatalf("%+v", m)
+		}
+		before := leader.Status().Heard[2]
+		if leader.Receive(2, reply); leader.Status().Heard[2] <= before {
+			t.Fatal("the leader does not hear the answer")
+		}
+	}
+	if !leads(leader) || follower.Status().Role != raft.Follower {
+		t.Fatalf("%+v", follower.Status())
+	}
+	follower.Advance(2 * electionTicks * tick) // and without one the follower loses its patience
+	if role := follower.Status().Role; role != raft.PreCandidate {
+		t.Fatalf("%v without heartbeats", role)
+	}
+}
+
+// appendReorder: an older, shorter append that comes late drops nothing (akka-raft issue 66).
+func appendReorder(t *testing.T) {
+	r := lone(t, 2)
+	long := raft.Packet{From: 2, To: 1, Data: [][]byte{[]byte("foo"), []byte("foo")}, Kinds: make([]raft.Kind, 2),
+		Message: &raft.AppendEntries{Term: 1, Leader: 2, Runs: []raft.Run{{First: 1, Last: 2, Term: 1}}}}
+	short := raft.Packet{From: 2, To: 1, Data: long.Data[:1], Kinds: long.Kinds[:1],
+		Message: &raft.AppendEntries{Term: 1, Leader: 2, Runs: []raft.Run{{First: 1, Last: 1, Term: 1}}}}
+	r.Receive(2, long)
+	for range 2 {
+		r.Receive(2, short)
+		verifyLog(t, r, raft.EntryID{}, []raft.CommittedEntry{{Index: 1, Term: 1, Data: []byte("foo")}, {Index: 2, Term: 1, Data: []byte("foo")}})
 	}
 }

@@ -61,23 +61,27 @@ func TestRuaftErrors(t *testing.T) {
 			t.Errorf("%+v", st)
 		}
 	})
-	t.Run("test_record_error/DivergedBeforeCommitted", func(t *testing.T) {
-		p := NewProgress(Pace{MaxMessages: 1, MaxBytes: 1}, 10)
-		p.Sent(0, 11, 0)
-		p.Acked(0, 11)
-		p.Sent(0, 12, 0)
-		if p.Refused(0, &AppendEntriesReply{Term: 1, Prev: 5, Hint: EntryID{3, 1}}, Shape{Runs: []Run{{1, 12, 1}}}) || p.Match() != 11 {
-			t.Errorf("went back to %d below what was acknowledged, %d", p.Next(), p.Match())
-		}
+	t.Run("test_record_error/DivergedBeforeCommitted", divergedBeforeCommitted)
+	t.Run("test_record_error/LeaderLogShrunk", leaderLogShrunk)
+}
+
+func leaderLogShrunk(t *testing.T) {
+	s := established(t, voters(1, 2, 3), 1)
+	breaks(t, "Election Safety", func() { // who else could shrink it in its own term?
+		s.Step(s.at, Received{2, &AppendEntries{Term: s.Term(), Leader: 2, Prev: EntryID{1, 1}}})
 	})
-	t.Run("test_record_error/LeaderLogShrunk", func(t *testing.T) {
-		s := established(t, voters(1, 2, 3), 1)
-		breaks(t, "Election Safety", func() { // who else could shrink it in its own term?
-			s.Step(s.at, Received{2, &AppendEntries{Term: s.Term(), Leader: 2, Prev: EntryID{1, 1}}})
-		})
-		s = leading(t, voters(1, 2, 3), 1)
-		s.log.truncate(2)
-		s.durable = 1
-		breaks(t, "Leader Append-Only", func() { s.Step(s.at, Read{ID: 1}) })
-	})
+	s = leading(t, voters(1, 2, 3), 1)
+	s.log.truncate(2)
+	s.durable = 1
+	breaks(t, "Leader Append-Only", func() { s.Step(s.at, Read{ID: 1}) })
+}
+
+func divergedBeforeCommitted(t *testing.T) {
+	p := NewProgress(Pace{MaxMessages: 1, MaxBytes: 1}, 10)
+	p.Sent(0, 11, 0)
+	p.Acked(0, 11)
+	p.Sent(0, 12, 0)
+	if p.Refused(0, &AppendEntriesReply{Term: 1, Prev: 5, Hint: EntryID{3, 1}}, Shape{Runs: []Run{{1, 12, 1}}}) || p.Match() != 11 {
+		t.Errorf("went back to %d below what was acknowledged, %d", p.Next(), p.Match())
+	}
 }

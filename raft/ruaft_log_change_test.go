@@ -30,19 +30,10 @@ func TestRuaftLogArrayChanges(t *testing.T) {
 			}
 			sameLog(t, s.Shape(), 8, 17, 17)
 		},
-		"test_push_small_index":  func(t *testing.T) { ruaftMalformed(t, Run{15, 15, 9}, Run{16, 16, 9}) },
-		"test_push_big_index":    func(t *testing.T) { ruaftMalformed(t, Run{18, 18, 9}, Run{19, 20, 9}) },
-		"test_push_falling_term": func(t *testing.T) { ruaftMalformed(t, Run{17, 17, 4}, Run{17, 17, 10}, Run{17, 17, 0}) },
-		"test_truncate": func(t *testing.T) {
-			s := ruaftFollower(t)
-			for _, at := range []Index{13, 9} {
-				if !s.appendAt(at, 1) {
-					t.Errorf("refused at %d", at)
-				}
-				sameLog(t, s.Shape(), 8, at, at)
-				s = ruaftFollower(t)
-			}
-		},
+		"test_push_small_index":      func(t *testing.T) { ruaftMalformed(t, Run{15, 15, 9}, Run{16, 16, 9}) },
+		"test_push_big_index":        func(t *testing.T) { ruaftMalformed(t, Run{18, 18, 9}, Run{19, 20, 9}) },
+		"test_push_falling_term":     func(t *testing.T) { ruaftMalformed(t, Run{17, 17, 4}, Run{17, 17, 10}, Run{17, 17, 0}) },
+		"test_truncate":              ruaftTruncate,
 		"test_truncate_at_start":     func(t *testing.T) { ruaftCommittedStays(t, EntryID{7, 2}) },
 		"test_truncate_before_start": func(t *testing.T) { ruaftCommittedStays(t, EntryID{5, 1}) },
 		"test_truncate_at_end": func(t *testing.T) { // nothing is there to be removed
@@ -59,17 +50,7 @@ func TestRuaftLogArrayChanges(t *testing.T) {
 			}
 			sameLog(t, s.Shape(), 8, 16, never9)
 		},
-		"test_shift": func(t *testing.T) {
-			s := ruaftFollower(t)
-			s.get(2, &Heartbeat{Term: 9, Leader: 2, Commit: EntryID{12, 4}})
-			s.sync(Compacted{Meta: SnapshotMeta{Index: 10, Term: 3}, Through: 10})
-			sameLog(t, s.Shape(), 10, 16, never9)
-			if s.Snapshot().Index != 10 {
-				t.Errorf("%+v", s.Snapshot())
-			}
-			// SnapshotNotCommitted: entry 13 is here, but nobody applied it
-			breaks(t, "State Machine Safety", func() { s.Step(s.at, Compacted{Meta: SnapshotMeta{Index: 13, Term: 4}, Through: 13}) })
-		},
+		"test_shift":              ruaftShift,
 		"test_shift_before_start": func(t *testing.T) { ruaftShiftChangesNothing(t, SnapshotMeta{Index: 7, Term: 2}) },
 		"test_shift_at_start":     func(t *testing.T) { ruaftShiftChangesNothing(t, SnapshotMeta{Index: 8, Term: 2}) },
 		"test_shift_at_end":       func(t *testing.T) { ruaftShiftBreaks(t, SnapshotMeta{Index: 17, Term: 5}) },
@@ -204,4 +185,27 @@ func ruaftIncreasingIndex(t *testing.T) {
 		bad[1] = wrong
 		ruaftStarts(t, 4, false, bad...)
 	}
+}
+
+func ruaftTruncate(t *testing.T) {
+	s := ruaftFollower(t)
+	for _, at := range []Index{13, 9} {
+		if !s.appendAt(at, 1) {
+			t.Errorf("refused at %d", at)
+		}
+		sameLog(t, s.Shape(), 8, at, at)
+		s = ruaftFollower(t)
+	}
+}
+
+func ruaftShift(t *testing.T) {
+	s := ruaftFollower(t)
+	s.get(2, &Heartbeat{Term: 9, Leader: 2, Commit: EntryID{12, 4}})
+	s.sync(Compacted{Meta: SnapshotMeta{Index: 10, Term: 3}, Through: 10})
+	sameLog(t, s.Shape(), 10, 16, never9)
+	if s.Snapshot().Index != 10 {
+		t.Errorf("%+v", s.Snapshot())
+	}
+	// SnapshotNotCommitted: entry 13 is here, but nobody applied it
+	breaks(t, "State Machine Safety", func() { s.Step(s.at, Compacted{Meta: SnapshotMeta{Index: 13, Term: 4}, Through: 13}) })
 }

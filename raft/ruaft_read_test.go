@@ -58,53 +58,10 @@ func lost(t testing.TB, e Effects, ids ...uint64) {
 // heartbeat carries and every answer returns; its sentinel is the no-op of the leader's term.
 func TestRuaftVerifyAuthority(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
-		"test_verify_authority_async": func(t *testing.T) {
-			s := ruaftReader(t)
-			s.sync(Propose{Count: 10})
-			first := s.ask(1) // sees what is committed, not what is in the log
-			for _, id := range []NodeID{2, 3} {
-				s.matched(id, 18)
-			}
-			second := s.ask(2)
-			s.pending(1, 2)
-			if s.reads[0].index != 8 || s.reads[1].index != 18 || s.reads[0].round != first || second <= first {
-				t.Errorf("%+v", s.reads)
-			}
-		},
-		"test_verify_authority_async_term_mismatch": func(t *testing.T) {
-			for _, ev := range []Event{StepDown{}, Received{2, &HeartbeatReply{Term: 4}}, Received{2, &Heartbeat{Term: 4, Leader: 2}}} {
-				s := ruaftReader(t)
-				s.sync(ev)
-				lost(t, s.do(Read{ID: 1}), 1)
-				s.pending()
-			}
-			s := ruaftReader(t)
-			round := s.ask(1)
-			for _, id := range []NodeID{2, 3, 4, 5} {
-				s.get(id, &HeartbeatReply{Term: s.Term() - 1, Round: round})
-				s.beat(id, round+1) // which was never sent
-			}
-			s.pending(1)
-		},
-		"test_reset_state": func(t *testing.T) {
-			s := ruaftReader(t)
-			s.ask(1)
-			s.ask(2)
-			before := s.ask(3)
-			lost(t, s.sync(StepDown{}), 1, 2, 3)
-			s.pending()
-			s.at += testElection
-			s.elect()
-			if s.Round() <= before || s.termFirst != 9 {
-				t.Errorf("round %d after %d, no-op at %d", s.Round(), before, s.termFirst)
-			}
-			for _, p := range s.peers {
-				if p.round != 0 {
-					t.Errorf("server %d counts for a round of an earlier leadership", p.id)
-				}
-			}
-		},
-		"test_clear_ticked_requests": ruaftClearTicked,
+		"test_verify_authority_async":               ruaftAsk,
+		"test_verify_authority_async_term_mismatch": ruaftTermMismatch,
+		"test_reset_state":                          ruaftResetState,
+		"test_clear_ticked_requests":                ruaftClearTicked,
 		"test_clear_ticked_requests_no_sentinel": func(t *testing.T) {
 			s := leading(t, voters(1, 2, 3, 4, 5), 1, 2)
 			round := s.ask(1)
@@ -125,25 +82,10 @@ func TestRuaftVerifyAuthority(t *testing.T) {
 			s.beat(4, s.Round())
 			lost(t, s.get(5, &HeartbeatReply{Term: s.Term() + 1, Round: s.Round()}), 2)
 		},
-		"test_clear_ticked_requests_cleared_by_others": func(t *testing.T) {
-			s := ruaftReader(t)
-			s.ask(1)
-			second := s.ask(2)
-			third := s.ask(3)
-			s.beat(2, second)
-			if got := s.beat(3, second); !slices.Equal(got, []uint64{1, 2}) {
-				t.Fatalf("%v", got)
-			}
-			s.pending(3)
-			s.beat(2, third)
-			if got := s.beat(3, third); !slices.Equal(got, []uint64{3}) {
-				t.Fatalf("%v", got)
-			}
-			s.pending()
-		},
-		"test_remove_expired_requests":        ruaftExpired,
-		"test_run_verify_authority_iteration": ruaftIteration,
-		"test_edge_case_stale_sentinel":       ruaftStaleSentinel,
+		"test_clear_ticked_requests_cleared_by_others": ruaftClearedByOthers,
+		"test_remove_expired_requests":                 ruaftExpired,
+		"test_run_verify_authority_iteration":          ruaftIteration,
+		"test_edge_case_stale_sentinel":                ruaftStaleSentinel,
 		"test_edge_case_stale_commit_index": func(t *testing.T) {
 			s := leading(t, voters(1, 2, 3, 4, 5), 1, 1, 1) // its commit index is 0, and others have answered up to 3
 			round := s.ask(1)
@@ -264,4 +206,70 @@ func ruaftStaleSentinel(t *testing.T) {
 	if e := s.matched(3, 11); len(e.Reads) != 1 || e.Reads[0].Err != nil || e.Reads[0].Index < 10 {
 		t.Fatalf("%+v", e.Reads)
 	}
+}
+
+func ruaftAsk(t *testing.T) {
+	s := ruaftReader(t)
+	s.sync(Propose{Count: 10})
+	first := s.ask(1) // sees what is committed, not what is in the log
+	for _, id := range []NodeID{2, 3} {
+		s.matched(id, 18)
+	}
+	second := s.ask(2)
+	s.pending(1, 2)
+	if s.reads[0].index != 8 || s.reads[1].index != 18 || s.reads[0].round != first || second <= first {
+		t.Errorf("%+v", s.reads)
+	}
+}
+
+func ruaftTermMismatch(t *testing.T) {
+	for _, ev := range []Event{StepDown{}, Received{2, &HeartbeatReply{Term: 4}}, Received{2, &Heartbeat{Term: 4, Leader: 2}}} {
+		s := ruaftReader(t)
+		s.sync(ev)
+		lost(t, s.do(Read{ID: 1}), 1)
+		s.pending()
+	}
+	s := ruaftReader(t)
+	round := s.ask(1)
+	for _, id := range []NodeID{2, 3, 4, 5} {
+		s.get(id, &HeartbeatReply{Term: s.Term() - 1, Round: round})
+		s.beat(id, round+1) // which was never sent
+	}
+	s.pending(1)
+}
+
+func ruaftResetState(t *testing.T) {
+	s := ruaftReader(t)
+	s.ask(1)
+	s.ask(2)
+	before := s.ask(3)
+	lost(t, s.sync(StepDown{}), 1, 2, 3)
+	s.pending()
+	s.at += testElection
+	s.elect()
+	if s.Round() <= before || s.termFirst != 9 {
+		t.Errorf("round %d after %d, no-op at %d", s.Round(), before, s.termFirst)
+	}
+	for _, p := range s.peers {
+		if p.round != 0 {
+			t.Errorf("server %d counts for a round of an earlier leadership", p.id)
+		}
+	}
+}
+
+func ruaftClearedByOthers(t *testing.T) {
+	s := ruaftReader(t)
+	s.ask(1)
+	second := s.ask(2)
+	third := s.ask(3)
+	s.beat(2, second)
+	if got := s.beat(3, second); !slices.Equal(got, []uint64{1, 2}) {
+		t.Fatalf("%v", got)
+	}
+	s.pending(3)
+	s.beat(2, third)
+	if got := s.beat(3, third); !slices.Equal(got, []uint64{3}) {
+		t.Fatalf("%v", got)
+	}
+	s.pending()
 }

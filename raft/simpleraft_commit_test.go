@@ -114,57 +114,8 @@ func cancelUncommitted(c *cluster) {
 
 // TestSimpleRaftReplication is what simple_raft says of its replication and has no test for (core.rs, RaftConfig).
 func TestSimpleRaftReplication(t *testing.T) {
-	size := func(p raft.Packet) (bytes int) {
-		for _, d := range p.Data {
-			bytes += len(d)
-		}
-		return bytes
-	}
-	// replication_chunk_size: as many entries as fit, and always at least one.
-	t.Run("chunk_size", func(t *testing.T) {
-		c := newCluster(t, 1, 3, fair()).runOn(1, (*raft.Replica).Campaign)
-		oversize, most := 0, 0
-		c.watch = func(p raft.Packet) {
-			if bytes := size(p); bytes > chunkBytes && len(p.Data) > 1 {
-				c.fatalf("%d entries, %d bytes in one message", len(p.Data), bytes)
-			} else if bytes > chunkBytes {
-				oversize++
-			} else {
-				most = max(most, len(p.Data))
-			}
-		}
-		for i := range 200 {
-			c.propose(strings.Repeat("x", 1+i))
-		}
-		c.propose(strings.Repeat("y", 10*chunkBytes))
-		c.propose("end")
-		c.runUntil("everywhere", func() bool { return c.has(1, "end") && c.has(2, "end") && c.has(3, "end") })
-		if oversize == 0 || most < 2 {
-			c.fatalf("%d oversize messages, at most %d entries in one", oversize, most)
-		}
-	})
-	// One message is unanswered at a time: what a silent follower is sent never goes on.
-	t.Run("one_message_in_flight", func(t *testing.T) {
-		c := newCluster(t, 1, 3, fair()).runOn(1, (*raft.Replica).Campaign)
-		c.weather = fair().dropTo(1)
-		begins := map[raft.NodeID]raft.Index{}
-		sent := 0
-		c.watch = func(p raft.Packet) {
-			if m, ok := p.Message.(*raft.AppendEntries); ok && len(p.Data) > 0 {
-				if sent++; begins[p.To] != 0 && begins[p.To] != m.Prev.Index || size(p) > chunkBytes {
-					c.fatalf("%d bytes after entry %d", size(p), m.Prev.Index)
-				}
-				begins[p.To] = m.Prev.Index
-			}
-		}
-		for range 100 {
-			c.propose(strings.Repeat("x", 100))
-		}
-		c.runFor(electionTicks-1, "led by 1", func() bool { return c.leads(1) })
-		if c.must("lost"); sent < 2 {
-			c.fatalf("%d messages with entries", sent)
-		}
-	})
+	t.Run("chunk_size", chunkSize)
+	t.Run("one_message_in_flight", oneMessageInFlight)
 	// The caller need not retry: what is lost is sent again.
 	t.Run("loss_without_retry", func(t *testing.T) {
 		c := newCluster(t, 3, 5, fair())
@@ -174,30 +125,87 @@ func TestSimpleRaftReplication(t *testing.T) {
 		}
 		c.must("drop")
 	})
-	// A log in memory that is compacted stays small, whatever runs through it.
-	t.Run("bounded_memory", func(t *testing.T) {
-		const capacity = 50
-		c := newCluster(t, 1, 3, fair()).runOn(1, (*raft.Replica).Campaign)
-		for i := range 100 * capacity {
-			c.propose(fmt.Sprint(i))
-			c.settle()
-			if i%heartbeatTicks == 0 {
-				c.step()
+	t.Run("bounded_memory", boundedMemory)
+}
+
+// payload is how many bytes of entries a packet carries.
+func payload(p raft.Packet) (bytes int) {
+	for _, d := range p.Data {
+		bytes += len(d)
+	}
+	return bytes
+}
+
+// chunkSize: as many entries as fit, and always at least one.
+func chunkSize(t *testing.T) {
+	c := newCluster(t, 1, 3, fair()).runOn(1, (*raft.Replica).Campaign)
+	oversize, most := 0, 0
+	c.watch = func(p raft.Packet) {
+		if bytes := payload(p); bytes > chunkBytes && len(p.Data) > 1 {
+			c.fatalf("%d entries, %d bytes in one message", len(p.Data), bytes)
+		} else if bytes > chunkBytes {
+			oversize++
+		} else {
+			most = max(most, len(p.Data))
+		}
+	}
+	for i := range 200 {
+		c.propose(strings.Repeat("x", 1+i))
+	}
+	c.propose(strings.Repeat("y", 10*chunkBytes))
+	c.propose("end")
+	c.runUntil("everywhere", func() bool { return c.has(1, "end") && c.has(2, "end") && c.has(3, "end") })
+	if oversize == 0 || most < 2 {
+		c.fatalf("%d oversize messages, at most %d entries in one", oversize, most)
+	}
+}
+
+// oneMessageInFlight: one message is unanswered at a time: what a silent follower is sent never goes on.
+func oneMessageInFlight(t *testing.T) {
+	c := newCluster(t, 1, 3, fair()).runOn(1, (*raft.Replica).Campaign)
+	c.weather = fair().dropTo(1)
+	begins := map[raft.NodeID]raft.Index{}
+	sent := 0
+	c.watch = func(p raft.Packet) {
+		if m, ok := p.Message.(*raft.AppendEntries); ok && len(p.Data) > 0 {
+			if sent++; begins[p.To] != 0 && begins[p.To] != m.Prev.Index || payload(p) > chunkBytes {
+				c.fatalf("%d bytes after entry %d", payload(p), m.Prev.Index)
 			}
-			for _, id := range c.ids {
-				r := c.nodes[id]
-				if held := r.Status(); held.Last-held.First+1 < capacity {
-					continue
-				}
-				if err := r.Compact(r.Status().Commit, []byte("state"), 0); err != nil {
-					c.fatalf("%v", err)
-				}
-			}
+			begins[p.To] = m.Prev.Index
+		}
+	}
+	for range 100 {
+		c.propose(strings.Repeat("x", 100))
+	}
+	c.runFor(electionTicks-1, "led by 1", func() bool { return c.leads(1) })
+	if c.must("lost"); sent < 2 {
+		c.fatalf("%d messages with entries", sent)
+	}
+}
+
+// boundedMemory: a log in memory that is compacted stays small, whatever runs through it.
+func boundedMemory(t *testing.T) {
+	const capacity = 50
+	c := newCluster(t, 1, 3, fair()).runOn(1, (*raft.Replica).Campaign)
+	for i := range 100 * capacity {
+		c.propose(fmt.Sprint(i))
+		c.settle()
+		if i%heartbeatTicks == 0 {
+			c.step()
 		}
 		for _, id := range c.ids {
-			if s := c.nodes[id].Durable(); s.Snapshot.Index < 99*capacity || len(s.Entries) > capacity {
-				c.fatalf("server %d: %d entries after the snapshot at %d", id, len(s.Entries), s.Snapshot.Index)
+			r := c.nodes[id]
+			if held := r.Status(); held.Last-held.First+1 < capacity {
+				continue
+			}
+			if err := r.Compact(r.Status().Commit, []byte("state"), 0); err != nil {
+				c.fatalf("%v", err)
 			}
 		}
-	})
+	}
+	for _, id := range c.ids {
+		if s := c.nodes[id].Durable(); s.Snapshot.Index < 99*capacity || len(s.Entries) > capacity {
+			c.fatalf("server %d: %d entries after the snapshot at %d", id, len(s.Entries), s.Snapshot.Index)
+		}
+	}
 }

@@ -56,19 +56,6 @@ func verifyLog(t *testing.T, r *raft.Replica, prev raft.EntryID, want []raft.Com
 // TestSimpleRaftLog is simple_raft's src/log/tests.rs on the log in memory, which a Replica keeps. Package persister runs the
 // same on disk.
 func TestSimpleRaftLog(t *testing.T) {
-	id := func(e raft.CommittedEntry) raft.EntryID { return raft.EntryID{Index: e.Index, Term: e.Term} }
-	// filled has these entries, each appended alone and verified, in the term of the last.
-	filled := func(t *testing.T, entries []raft.CommittedEntry) *raft.Replica {
-		r, prev := lone(t, 3), raft.EntryID{}
-		for i, e := range entries {
-			if !appended(t, r, entries[len(entries)-1].Term, prev, e) {
-				t.Fatalf("entry %d refused", e.Index)
-			}
-			verifyLog(t, r, raft.EntryID{}, entries[:i+1])
-			prev = id(e)
-		}
-		return r
-	}
 	t.Run("test_log_empty", func(t *testing.T) {
 		r := lone(t, 3)
 		verifyLog(t, r, raft.EntryID{}, nil)
@@ -76,11 +63,11 @@ func TestSimpleRaftLog(t *testing.T) {
 			t.Fatalf("%+v", got)
 		}
 	})
-	t.Run("test_log_append", func(t *testing.T) { filled(t, simpleRaftEntries()) })
+	t.Run("test_log_append", func(t *testing.T) { filledLog(t, simpleRaftEntries()) })
 	// Nothing is cancelled but by what replaces it: n entries go when another one comes in the place of the first of them.
 	t.Run("test_log_cancel_from", func(t *testing.T) {
 		entries := simpleRaftEntries()[:4]
-		r := filled(t, entries)
+		r := filledLog(t, entries)
 		for i, n := range []int{1, 2, 1} {
 			term, last := raft.Term(10+i), entries[len(entries)-1]
 			for _, beyond := range []raft.Index{2, 3} {
@@ -93,7 +80,7 @@ func TestSimpleRaftLog(t *testing.T) {
 			kept := entries[:len(entries)-n]
 			prev := raft.EntryID{}
 			if len(kept) > 0 {
-				prev = id(kept[len(kept)-1])
+				prev = entryID(kept[len(kept)-1])
 			}
 			by := raft.CommittedEntry{Index: prev.Index + 1, Term: term, Data: []byte{byte(term)}}
 			if !appended(t, r, term, prev, by) {
@@ -106,8 +93,8 @@ func TestSimpleRaftLog(t *testing.T) {
 	// Only what was taken may be discarded, and the term of the last discarded entry stays known.
 	t.Run("take_next", func(t *testing.T) {
 		entries := simpleRaftEntries()[:4]
-		r := filled(t, entries)
-		commit := &raft.Heartbeat{Term: 9, Leader: 2, Commit: id(entries[2])}
+		r := filledLog(t, entries)
+		commit := &raft.Heartbeat{Term: 9, Leader: 2, Commit: entryID(entries[2])}
 		r.Receive(2, raft.Packet{From: 2, To: 1, Message: commit})
 		if err := r.Compact(3, nil, 0); !errors.Is(err, raft.ErrNotTaken) {
 			t.Fatal(err)
@@ -125,9 +112,25 @@ func TestSimpleRaftLog(t *testing.T) {
 		if err := r.Compact(3, []byte("state"), 0); err != nil {
 			t.Fatal(err)
 		}
-		verifyLog(t, r, id(entries[2]), entries[3:])
-		if !appended(t, r, 9, id(entries[3]), raft.CommittedEntry{Index: 5, Term: 9}) {
+		verifyLog(t, r, entryID(entries[2]), entries[3:])
+		if !appended(t, r, 9, entryID(entries[3]), raft.CommittedEntry{Index: 5, Term: 9}) {
 			t.Fatal("does not go on after it was compacted")
 		}
 	})
+}
+
+func entryID(e raft.CommittedEntry) raft.EntryID { return raft.EntryID{Index: e.Index, Term: e.Term} }
+
+// filledLog is a follower with these entries, each appended alone and verified, in the term of the last.
+func filledLog(t *testing.T, entries []raft.CommittedEntry) *raft.Replica {
+	t.Helper()
+	r, prev := lone(t, 3), raft.EntryID{}
+	for i, e := range entries {
+		if !appended(t, r, entries[len(entries)-1].Term, prev, e) {
+			t.Fatalf("entry %d refused", e.Index)
+		}
+		verifyLog(t, r, raft.EntryID{}, entries[:i+1])
+		prev = entryID(e)
+	}
+	return r
 }

@@ -94,29 +94,8 @@ func quick(c *Config) { c.BackoffFirst, c.BackoffMax = time.Millisecond, 10*time
 // clients on the same port; here these are the demo's business, and what its client tests say of connections is tested with peers.
 func TestHoverbearServer(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
-		// There an error, here ignored: one list of all nodes may serve every node.
-		"test_illegal_peer_set": func(t *testing.T) {
-			a := start(t, 1, func(c *Config) { c.Peers = map[raft.NodeID]string{1: "127.0.0.1:1"} })
-			if len(a.Stats().Peers) != 0 || a.Sender(1) != nil {
-				t.Error("a node is its own peer")
-			}
-			cfg := Config{System: system, Stage: live, Node: 1, Listen: "127.0.0.1:0", Peers: map[raft.NodeID]string{0: "127.0.0.1:1"}}
-			if _, err := NewTCP(cfg); err == nil || !strings.Contains(err.Error(), "node zero") {
-				t.Errorf("node zero as a peer: %v", err)
-			}
-		},
-		"test_peer_connect": func(t *testing.T) {
-			w := newWall(t)
-			a := start(t, 1, quick)
-			a.SetPeer(2, w.Addr().String())
-			a.send(2, Main, vote(1))
-			conn := w.accept()
-			eventually(t, "connected", func() bool { return a.Stats().Peers[2].Connected[Main] })
-			_ = conn.Close()
-			a.logged("WARN no connection")
-			eventually(t, "disconnected", func() bool { return !a.Stats().Peers[2].Connected[Main] })
-			reconnected(t, a, w)
-		},
+		"test_illegal_peer_set": illegalPeerSet,
+		"test_peer_connect":     peerConnect,
 		"test_peer_accept": func(t *testing.T) {
 			b := start(t, 2, nil)
 			older := call(t, b, "127.0.0.1:11111")
@@ -148,50 +127,9 @@ func TestHoverbearServer(t *testing.T) {
 			b.logged("WARN connection refused", "does not speak this protocol")
 			eventually(t, "disposed of", func() bool { return b.Stats().Conns == 0 })
 		},
-		// On a connection that the node dialled, its peer has nothing to say.
-		"test_invalid_peer_message": func(t *testing.T) {
-			w := newWall(t)
-			a := start(t, 1, quick)
-			a.SetPeer(2, w.Addr().String())
-			a.send(2, Main, vote(1))
-			conn := w.accept()
-			if _, err := conn.Write([]byte("foo bar baz")); err != nil {
-				t.Fatal(err)
-			}
-			shutdown(t, conn)
-			a.logged("WARN no connection", "should only read")
-			reconnected(t, a, w)
-		},
-		// And on one that it accepted, what is no frame ends it.
-		"test_invalid_client_message": func(t *testing.T) {
-			b := start(t, 2, nil)
-			conn := call(t, b, "")
-			if _, err := conn.Write(bytes.Repeat([]byte("foo bar baz"), 10)); err != nil {
-				t.Fatal(err)
-			}
-			shutdown(t, conn)
-			eventually(t, "disposed of", func() bool { return b.Stats().Conns == 0 })
-			if s := b.Stats().Peers[1]; s.LastError == "" || s.Received != 0 || b.inbox.count() != 0 {
-				t.Errorf("stats %+v", s)
-			}
-			if _, err := call(t, b, "").Write(encode(t, vote(1))); err != nil { // the peer may come back
-				t.Fatal(err)
-			}
-			b.inbox.next(t, "vote 1", isVote(1))
-		},
-		"test_unreachable_peer_reconnect": func(t *testing.T) {
-			a := start(t, 1, quick)
-			a.SetPeer(2, unbound(t))
-			again := func(dials uint64) {
-				eventually(t, "dialled again", func() bool { a.send(2, Main, vote(1)); return a.Stats().Peers[2].Dials >= dials })
-			}
-			again(1)
-			a.logged("WARN no connection", "refused")
-			again(4)
-			if s := a.Stats().Peers[2]; s.Connected[Main] || s.Sent != 0 || !strings.Contains(s.LastError, "refused") {
-				t.Errorf("stats %+v", s)
-			}
-		},
+		"test_invalid_peer_message":       invalidPeerMessage,
+		"test_invalid_client_message":     invalidClientMessage,
+		"test_unreachable_peer_reconnect": unreachablePeer,
 		"test_connection_send": func(t *testing.T) {
 			w := newWall(t)
 			a := start(t, 1, nil)
@@ -204,18 +142,7 @@ func TestHoverbearServer(t *testing.T) {
 			}
 			sameBatch(t, batch, received([]Envelope{vote(42)}))
 		},
-		// A pause doubles up to its limit, and half of it is drawn: there between once and twice, here between half and all of it.
-		"test_exponential_backoff": func(t *testing.T) {
-			c := Config{BackoffFirst: 2 * time.Millisecond, BackoffMax: 36 * time.Millisecond}
-			for failures, most := range []time.Duration{2, 4, 8, 16, 32, 36, 36} {
-				most *= time.Millisecond
-				for range 200 {
-					if pause := c.backoff(failures); pause < most/2 || pause > most {
-						t.Fatalf("after %d failures %v, want [%v, %v]", failures, pause, most/2, most)
-					}
-				}
-			}
-		},
+		"test_exponential_backoff": pauses,
 	} {
 		t.Run(name, test)
 	}
@@ -239,4 +166,89 @@ func unbound(t testing.TB) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// illegalPeerSet: there an error, here ignored: one list of all nodes may serve every node.
+func illegalPeerSet(t *testing.T) {
+	a := start(t, 1, func(c *Config) { c.Peers = map[raft.NodeID]string{1: "127.0.0.1:1"} })
+	if len(a.Stats().Peers) != 0 || a.Sender(1) != nil {
+		t.Error("a node is its own peer")
+	}
+	cfg := Config{System: system, Stage: live, Node: 1, Listen: "127.0.0.1:0", Peers: map[raft.NodeID]string{0: "127.0.0.1:1"}}
+	if _, err := NewTCP(cfg); err == nil || !strings.Contains(err.Error(), "node zero") {
+		t.Errorf("node zero as a peer: %v", err)
+	}
+}
+
+func peerConnect(t *testing.T) {
+	w := newWall(t)
+	a := start(t, 1, quick)
+	a.SetPeer(2, w.Addr().String())
+	a.send(2, Main, vote(1))
+	conn := w.accept()
+	eventually(t, "connected", func() bool { return a.Stats().Peers[2].Connected[Main] })
+	_ = conn.Close()
+	a.logged("WARN no connection")
+	eventually(t, "disconnected", func() bool { return !a.Stats().Peers[2].Connected[Main] })
+	reconnected(t, a, w)
+}
+
+// invalidPeerMessage: on a connection that the node dialled, its peer has nothing to say.
+func invalidPeerMessage(t *testing.T) {
+	w := newWall(t)
+	a := start(t, 1, quick)
+	a.SetPeer(2, w.Addr().String())
+	a.send(2, Main, vote(1))
+	conn := w.accept()
+	if _, err := conn.Write([]byte("foo bar baz")); err != nil {
+		t.Fatal(err)
+	}
+	shutdown(t, conn)
+	a.logged("WARN no connection", "should only read")
+	reconnected(t, a, w)
+}
+
+// invalidClientMessage: on a connection that the node accepted, what is no frame ends it.
+func invalidClientMessage(t *testing.T) {
+	b := start(t, 2, nil)
+	conn := call(t, b, "")
+	if _, err := conn.Write(bytes.Repeat([]byte("foo bar baz"), 10)); err != nil {
+		t.Fatal(err)
+	}
+	shutdown(t, conn)
+	eventually(t, "disposed of", func() bool { return b.Stats().Conns == 0 })
+	if s := b.Stats().Peers[1]; s.LastError == "" || s.Received != 0 || b.inbox.count() != 0 {
+		t.Errorf("stats %+v", s)
+	}
+	if _, err := call(t, b, "").Write(encode(t, vote(1))); err != nil { // the peer may come back
+		t.Fatal(err)
+	}
+	b.inbox.next(t, "vote 1", isVote(1))
+}
+
+func unreachablePeer(t *testing.T) {
+	a := start(t, 1, quick)
+	a.SetPeer(2, unbound(t))
+	again := func(dials uint64) {
+		eventually(t, "dialled again", func() bool { a.send(2, Main, vote(1)); return a.Stats().Peers[2].Dials >= dials })
+	}
+	again(1)
+	a.logged("WARN no connection", "refused")
+	again(4)
+	if s := a.Stats().Peers[2]; s.Connected[Main] || s.Sent != 0 || !strings.Contains(s.LastError, "refused") {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// pauses: a pause doubles up to its limit, and half of it is drawn: there between once and twice, here between half and all of it.
+func pauses(t *testing.T) {
+	c := Config{BackoffFirst: 2 * time.Millisecond, BackoffMax: 36 * time.Millisecond}
+	for failures, most := range []time.Duration{2, 4, 8, 16, 32, 36, 36} {
+		most *= time.Millisecond
+		for range 200 {
+			if pause := c.backoff(failures); pause < most/2 || pause > most {
+				t.Fatalf("after %d failures %v, want [%v, %v]", failures, pause, most/2, most)
+			}
+		}
+	}
 }

@@ -279,6 +279,27 @@ func TestFailureIsToldOnceAndEndsEverything(t *testing.T) {
 	r.nothing()
 }
 
+// TestFailureAnswersDestroy: nobody speaks for a group that is being destroyed, so that its Destroy must be answered.
+func TestFailureAnswersDestroy(t *testing.T) {
+	p := newPaper()
+	r := serve(t, p)
+	defer r.stopped()
+	r.send(&Load{Group: 1, ReplyTo: r.me})
+	p.next(t, "load 1")
+	p.loaded(raft.State{}, false, nil)
+	expect[*Loaded](r)
+	r.send(&Destroy{Group: 1, ReplyTo: r.me})
+	p.next(t, "commit 1")
+	boom := errors.New("boom")
+	p.notify(boom)
+	r.send(&Compact{Group: 1, ReplyTo: r.me})
+	expect[*StoreFailed](r)
+	p.land(boom)
+	if d := expect[*Destroyed](r); d.Group != 1 || !errors.Is(d.Err, boom) {
+		t.Errorf("got %+v", d)
+	}
+}
+
 func TestRejectedWriteStopsOneGroup(t *testing.T) {
 	p := newPaper()
 	p.reject = 1

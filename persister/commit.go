@@ -113,9 +113,12 @@ func (s *Store) syncLoop() {
 	close(s.synced)
 }
 
-// discard removes the folder of a destroyed group.
+// discard removes the folder of a destroyed group. What remains of it is in nobody's way: the store does not fail over it.
 func (s *Store) discard(dir string) {
-	if err := s.ice.RemoveAll(dir); err != nil {
+	if s.Failed() != nil {
+		return
+	}
+	if err := s.cfg.FS.RemoveAll(dir); err != nil {
 		s.log.Warn("cannot remove a destroyed group's snapshots", "folder", dir, "reason", err)
 	}
 }
@@ -136,7 +139,7 @@ func (w *writer) commit(t *task) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			w.wedged = true
-			err = fmt.Errorf("panic: %v", r)
+			err = panicked(r)
 		}
 	}()
 	w.begin()

@@ -83,7 +83,6 @@ func Open(cfg Config) (*Store, error) {
 	if err := s.open(fs); err != nil {
 		return nil, errors.Join(err, slow.Close(), home.close())
 	}
-	s.ice.armed.Store(true)
 	go s.commitLoop()
 	go s.syncLoop()
 	return s, nil
@@ -117,7 +116,7 @@ func (s *Store) found(fs vfs.FS, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := db.Close(); err != nil {
+	if err := errors.Join(db.Close(), s.Failed()); err != nil {
 		return failed(dir, "cannot be made", err)
 	}
 	id := s.home.id
@@ -143,7 +142,7 @@ func (s *Store) fail(err error) {
 	if !s.failure.CompareAndSwap(nil, &err) {
 		return
 	}
-	s.ice.frozen.Store(s.ice.armed.Load())
+	s.ice.frozen.Store(true)
 	s.log.Error("store failed: nothing is acknowledged any more", "reason", oneLine(err))
 	s.notifyM.Lock()
 	notify := s.notify

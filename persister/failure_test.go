@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -48,7 +49,8 @@ func on(suffix string, kinds ...errorfs.OpKind) func(errorfs.Op) bool {
 
 func anyWrite(op errorfs.Op) bool {
 	switch op.Kind {
-	case errorfs.OpFileWrite, errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo, errorfs.OpCreate, errorfs.OpRename, errorfs.OpLink, errorfs.OpRemove:
+	case errorfs.OpFileWrite, errorfs.OpFileWriteAt, errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo,
+		errorfs.OpCreate, errorfs.OpRename, errorfs.OpLink, errorfs.OpRemove, errorfs.OpRemoveAll, errorfs.OpMkdirAll:
 		return true
 	}
 	return false
@@ -136,6 +138,106 @@ func failStop(t *testing.T, s *saboteur) {
 	st := r.loaded(1)
 	if last := st.Runs[0].Last; last < acked {
 		t.Errorf("log ends at %d, acknowledged was %d", last, acked)
+	}
+}
+
+// TestOpenOnFailingDisk opens a store with a log to replay on a disk that takes no tables any more. Open must say so instead of trying
+// for ever, and open once the disk is well again.
+func TestOpenOnFailingDisk(t *testing.T) {
+	for name, s := range map[string]*saboteur{
+		"table write":  {err: syscall.ENOSPC, fails: on(".sst", errorfs.OpFileWrite)},
+		"table create": {err: syscall.EMFILE, fails: on(".sst", errorfs.OpCreate)},
+		"manifest":     {err: syscall.EIO, fails: func(op errorfs.Op) bool { return anyWrite(op) && strings.Contains(op.Path, "MANIFEST") }},
+		"new log":      {err: syscall.ENOSPC, fails: on(".log", errorfs.OpCreate)},
+		"note":         {err: syscall.EIO, fails: on(newestTemp, errorfs.OpFileWrite)},
+		"all":          {err: syscall.EROFS, fails: anyWrite},
+	} {
+		mem := vfs.NewCrashableMem()
+		r := start(t, config(mem, "d"))
+		r.loaded(1)
+		r.write(1, padded(1, 1, 10, 100))
+		cut := mem.CrashClone(vfs.CrashCloneCfg{}) // the log is not flushed
+		r.stopped()
+		s.armed.Store(true)
+		opened := make(chan error, 1)
+		go func() {
+			store, err := Open(config(errorfs.Wrap(cut, s), "d"))
+			if err == nil {
+				err = errors.Join(errors.New("it opens"), store.Close())
+			}
+			opened <- err
+		}()
+		select {
+		case err := <-opened:
+			if !errors.Is(err, s.err) || s.hits.Load() == 0 {
+				t.Errorf("%s: got %v", name, err)
+			}
+		case <-time.After(patience):
+			t.Fatalf("%s: Open hangs", name)
+		}
+		r = start(t, config(cut, "d"))
+		r.loaded(1)
+		if got := r.log(1, 1, 10); got != "1/1 2/1 3/1 4/1 5/1 6/1 7/1 8/1 9/1 10/1 " {
+			t.Errorf("%s: once the disk is well there is %s", name, got)
+		}
+		r.stopped()
+	}
+}
+
+// TestLogStaysWhileItIsNoted removes the newest log on a disk that cannot note that there is none. The log must stay, or the next start
+// would miss it.
+func TestLogStaysWhileItIsNoted(t *testing.T) {
+	mem := vfs.NewMem()
+	s := &saboteur{err: syscall.EIO, fails: on(newestTemp, errorfs.OpFileWrite)}
+	r := start(t, config(errorfs.Wrap(mem, s), "d"))
+	s.armed.Store(true)
+	log := "d/pebble/" + r.store.ice.newest
+	if err := r.store.ice.Remove(log); err != nil {
+		t.Errorf("got %v", err)
+	}
+	if _, err := mem.Stat(log); err != nil || s.hits.Load() != 1 || !errors.Is(r.store.Failed(), syscall.EIO) {
+		t.Errorf("%v; %d faults, %v", err, s.hits.Load(), r.store.Failed())
+	}
+	if err := r.stop(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("close says %v", err)
+	}
+	r = start(t, config(mem, "d"))
+	r.stopped()
+}
+
+// TestUnremovable keeps a destroyed group's snapshots from being removed. The group is gone all the same, the store goes on, and
+// they go when it is opened next.
+func TestUnremovable(t *testing.T) {
+	mem := vfs.NewMem()
+	s := &saboteur{err: syscall.EIO, fails: func(op errorfs.Op) bool { return op.Kind == errorfs.OpRemoveAll }}
+	r := start(t, config(errorfs.Wrap(mem, s), "d"))
+	r.loaded(1)
+	r.loaded(2)
+	dir := r.store.SnapshotDir(1)
+	if err := mem.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.armed.Store(true)
+	r.send(&Destroy{Group: 1, ReplyTo: r.me})
+	if d := expect[*Destroyed](r); d.Err != nil {
+		t.Errorf("got %+v", d)
+	}
+	r.write(2, block(1, 1, 1)) // its acknowledgement comes after the removal was tried
+	if _, err := mem.Stat(dir); s.hits.Load() != 1 || err != nil {
+		t.Errorf("%d removals failed, %v", s.hits.Load(), err)
+	}
+	r.stopped()
+	r = start(t, config(mem, "d"))
+	defer r.stopped()
+	if _, err := mem.Stat(dir); err == nil {
+		t.Error("the snapshots are still there")
+	}
+	if l := r.load(1); !l.Fresh {
+		t.Errorf("got %+v", l)
+	}
+	r.loaded(2)
+	if got := r.log(2, 1, 1); got != "1/1 " {
+		t.Errorf("the other group has %s", got)
 	}
 }
 

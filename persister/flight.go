@@ -94,7 +94,8 @@ func (p *persister) settle() {
 }
 
 // land answers the waiters of a flight that is durable. The storage calls it, flight after flight; the persister gets
-// the flight back only afterwards, so that nothing it lets go itself overtakes these answers.
+// the flight back only afterwards, so that nothing it lets go itself overtakes these answers. Of a failure the loaded
+// groups are told by the persister; a group that was to be destroyed is none of them any more.
 func (f *flight) land(err error) {
 	p := f.owner
 	if err == nil {
@@ -106,6 +107,12 @@ func (f *flight) land(err error) {
 				continue
 			}
 			f.answer(p, w, nil)
+		}
+	} else {
+		for _, w := range f.waiters {
+			if m, ok := w.message.(*Destroy); ok {
+				p.tell(m.ReplyTo, &Destroyed{Group: m.Group, Err: err})
+			}
 		}
 	}
 	p.report(f)

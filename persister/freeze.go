@@ -17,11 +17,10 @@ import (
 // is then what a power cut would have left. Pebble needs the lie: told the truth it exits the process, panics
 // with its locks held, or tries for ever to flush a memtable, and then cannot even be closed. Nobody
 // else believes it: the failure is known before the first false success is returned, and the
-// store acknowledges nothing after that. Until arm is called, errors pass unchanged.
+// store acknowledges nothing after that, nor is a store opened that failed meanwhile.
 type freezer struct {
 	vfs.FS
 	home   *home
-	armed  atomic.Bool
 	frozen atomic.Bool
 	report func(op, name string, err error)
 
@@ -29,13 +28,12 @@ type freezer struct {
 	newest  string // the newest log, as noted; under newestM
 }
 
-// caught turns the error of a change into the store's failure. It returns what the caller shall see.
+// caught turns the error of a change into the store's failure. It returns what the caller shall see, which is success.
 func (f *freezer) caught(op, name string, err error) error {
-	if err == nil || !f.armed.Load() {
-		return err
+	if err != nil {
+		f.report(op, name, err) // marks the store failed, before anything below can look like success
+		f.frozen.Store(true)
 	}
-	f.report(op, name, err) // marks the store failed, before anything below can look like success
-	f.frozen.Store(true)
 	return nil
 }
 
@@ -139,7 +137,8 @@ func (f *freezer) Remove(name string) error {
 		return nil
 	}
 	if isLog(name) {
-		if err := f.change("note", name, func() error { return f.forget(f.PathBase(name)) }); err != nil {
+		err := f.change("note", name, func() error { return f.forget(f.PathBase(name)) })
+		if err != nil || f.frozen.Load() { // a log that is still noted must stay, or it would be missed
 			return err
 		}
 	}

@@ -73,8 +73,8 @@ type Destroy struct {
 	ReplyTo *actor.PID
 }
 
-// Destroyed answers Destroy. The group's data is gone for good unless Err is set; files that could
-// not be removed are removed when the store is opened next.
+// Destroyed answers Destroy. The group's data is gone for good unless Err is set: then the store failed, and
+// nobody knows. Files that could not be removed are removed when the store is opened next.
 type Destroyed struct {
 	Group raft.GroupID
 	Err   error

@@ -53,10 +53,10 @@ func (s *Store) openDatabase(fs vfs.FS, dir string, ready bool) (db *pebble.DB, 
 	o.ErrorIfExists, o.ErrorIfNotExists = !ready, ready
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
+			err = panicked(r)
 		}
-		if e := s.Failed(); err == nil && e != nil {
-			err = e
+		if e := s.Failed(); e != nil {
+			err = e // what Pebble says of a frozen disk means nothing
 		}
 		if err == nil {
 			return
@@ -71,6 +71,14 @@ func (s *Store) openDatabase(fs vfs.FS, dir string, ready bool) (db *pebble.DB, 
 		db, err = nil, refuse(dir, kind, "cannot be opened: %s", oneLine(err))
 	}()
 	return pebble.Open(dir, o)
+}
+
+// panicked is the error of a panic inside Pebble, which makes one of some errors of the disk.
+func panicked(reason any) error {
+	if err, ok := reason.(error); ok {
+		return fmt.Errorf("panic: %w", err)
+	}
+	return fmt.Errorf("panic: %v", reason)
 }
 
 // inspect refuses a database with damage that Pebble would take for a torn end, or for an empty store. It returns

@@ -150,3 +150,34 @@ func TestRejectionIsKnownWhenTheFlightIsBack(t *testing.T) {
 	expect[*StoreFailed](r)
 	r.nothing()
 }
+
+// TestRejectionLeavesNothingUnsynced has a write rejected when all that its batch holds was applied already, so that there is nothing
+// left to sync but what came before it, whose acknowledgement waits for that.
+func TestRejectionLeavesNothingUnsynced(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	disk := &turnstile{held: make(chan struct{}, 1)}
+	r := start(t, config(errorfs.Wrap(mem, disk), "d"), WithInFlight(1))
+	defer r.stopped()
+	r.loaded(1)
+	r.loaded(2)
+	r.write(1, block(1, 1, 3))
+	for len(disk.held) > 0 {
+		<-disk.held
+	}
+	disk.gate.Lock()
+	r.send(hardWrite(r, 2, 1))
+	<-disk.held
+	r.send(&Write{Group: 1, Hard: &raft.HardState{Term: 2}, Blocks: []*entry.Block{block(2, 4, 7)}, Ack: &raft.Persisted{Last: 10}, ReplyTo: r.me})
+	r.send(&Write{Group: 1, Blocks: []*entry.Block{block(1, 9, 1)}, ReplyTo: r.me}) // of a term before, in place of a newer one
+	disk.gate.Unlock()
+	expect[*Persisted](r)
+	if p := expect[*Persisted](r); p.Ack.Last != 10 {
+		t.Fatalf("got %+v", p)
+	}
+	left := start(t, config(mem.CrashClone(vfs.CrashCloneCfg{}), "d"))
+	defer left.stopped()
+	if st := left.loaded(1); len(st.Runs) != 2 || st.Runs[1].Last != 10 {
+		t.Errorf("acknowledged was up to 10, after a power cut there is %+v", st.Runs)
+	}
+	r.refusal("the term before")
+}

@@ -25,6 +25,19 @@ func TestMain(m *testing.M) {
 // patience bounds every wait, so that a test hangs for no longer.
 const patience = 20 * time.Second
 
+// brief says that a test is to do a part of its work, and logs why.
+func brief(t testing.TB, part string) bool {
+	switch {
+	case testing.Short():
+		t.Logf("-short: %s", part)
+	case raced:
+		t.Logf("under the race detector: %s", part)
+	default:
+		return false
+	}
+	return true
+}
+
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 // A rig is a store with its persister, and somebody who talks to it.

@@ -1,0 +1,5 @@
+//go:build !race
+
+package persister
+
+const raced = false

@@ -161,6 +161,21 @@ func ExampleGroup_Transfer() {
 	// Output: <nil>
 }
 
+func ExampleGroup_StepDown() {
+	group, stop := exampleGroup()
+	defer stop()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	propose(ctx, group, "x")
+	term := group.Status().Term
+	fmt.Println(group.StepDown(ctx))
+	propose(ctx, group, "y") // refused until there is a leader again: here the same, since nobody else can be
+	fmt.Println(group.Status().Term > term)
+	// Output:
+	// <nil>
+	// true
+}
+
 func ExampleGroup_Snapshot() {
 	group, stop := exampleGroup()
 	defer stop()
@@ -187,6 +202,20 @@ func ExampleGroup_Log() {
 	// 1 noop ""
 	// 2 command "x"
 	// <nil>
+}
+
+func ExampleGroup_Stop() {
+	group, stop := exampleGroup()
+	defer stop() // the host goes on without the group
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	propose(ctx, group, "x")
+	fmt.Println(group.Stop(ctx))
+	_, err := group.Propose(ctx, []byte("y"))
+	fmt.Println(errors.Is(err, actors.ErrStopped))
+	// Output:
+	// <nil>
+	// true
 }
 
 // A RaftGroup is an ordinary actor: here a program's actor has one as its child.

@@ -8,7 +8,7 @@ import (
 
 // A view is what a life's rules looked like at their last step.
 type view struct {
-	node       *raft.Node // which incarnation; compared, never used
+	node       *raft.Node // which incarnation
 	role       raft.Role
 	term       raft.Term
 	commit     raft.Index

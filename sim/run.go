@@ -28,6 +28,8 @@ type Report struct {
 	Dropped   int
 	Doubled   int
 	Leases    int            // steps of a replica that holds a lease
+	Waiting   int            // messages in mailboxes, at most
+	InFlight  int            // messages on the network, at most
 	Torn      int            // crashes that kept a part of what was not synced
 	Counts    map[string]int // of everything else that happened
 }
@@ -61,7 +63,7 @@ func (s *Sim) until(condition func() bool) bool {
 			s.check.fail("something is always to be done", "nothing waits, not even a timer")
 			break
 		}
-		if s.stage.Steps()%1024 == 0 {
+		if s.stage.Steps()%256 == 0 {
 			s.bounded()
 		}
 	}
@@ -70,11 +72,13 @@ func (s *Sim) until(condition func() bool) bool {
 
 // bounded: nothing piles up.
 func (s *Sim) bounded() {
+	waiting := s.stage.Waiting()
+	s.mostWaiting, s.mostInFlight = max(s.mostWaiting, waiting), max(s.mostInFlight, s.net.inFlight)
 	if s.net.inFlight > maxInFlight {
 		s.check.fail("bounded memory", "%d messages, %d bytes on the network", s.net.inFlight, s.net.inFlightBytes)
 	}
-	if w := s.stage.Waiting(); w > maxWaiting {
-		s.check.fail("bounded memory", "%d messages wait in mailboxes", w)
+	if waiting > maxWaiting {
+		s.check.fail("bounded memory", "%d messages wait in mailboxes", waiting)
 	}
 }
 
@@ -106,13 +110,18 @@ func (s *Sim) recover() {
 	}
 }
 
+// handful is longer than any mailbox takes to be emptied.
+const handful = 5 * time.Millisecond
+
 // heal makes the weather fair, clocks right and disks whole, and brings every node up that can be.
 func (s *Sim) heal() {
+	now := s.clock.Now()
 	s.calm = true
 	s.bombs = nil
 	s.net.general = fair
 	clear(s.net.links)
 	s.trace.note("calm")
+	s.until(func() bool { return s.clock.Now() > now+handful }) // what operators asked for has begun by then, and can be seen
 	s.bury()
 	for _, id := range s.ids {
 		n := s.nodes[id]
@@ -163,10 +172,15 @@ func (s *Sim) viable() bool {
 	return true
 }
 
-// inForce is the committed membership and every one that some disk holds beyond it.
+// inForce is the committed membership and every one beyond it that some disk holds or some replica goes by.
 func (s *Sim) inForce() []raft.Membership {
 	all := []raft.Membership{s.check.settled}
 	for _, id := range s.ids {
+		if l := s.nodes[id].life; l != nil && l.view.node != nil { // nothing runs at this moment, so the rules may be looked at
+			for _, c := range l.view.node.ChangesIn(s.check.settledAt+1, l.view.node.LastIndex()) {
+				all = append(all, c.Membership)
+			}
+		}
 		for _, b := range s.nodes[id].disk.image(groupID).blocks {
 			changes, err := b.Changes()
 			if err != nil {
@@ -265,7 +279,7 @@ func (s *Sim) report() *Report {
 	r := &Report{
 		Config: s.cfg, Violation: s.check.first, Steps: s.stage.Steps(), Virtual: s.clock.Now(), Trace: s.trace.sum, Struck: s.struck,
 		Calls: len(s.record.calls), Ended: s.record.ended, Committed: len(s.check.log), Elections: s.check.elections, Changes: s.check.changes,
-		Restores: s.check.restores, Leases: s.check.leases, Sent: s.net.sent, Dropped: s.net.dropped + s.net.lost, Doubled: s.net.doubled, Counts: s.counts,
+		Restores: s.check.restores, Waiting: s.mostWaiting, InFlight: s.mostInFlight, Leases: s.check.leases, Sent: s.net.sent, Dropped: s.net.dropped + s.net.lost, Doubled: s.net.doubled, Counts: s.counts,
 	}
 	for _, id := range s.ids {
 		r.Torn += s.nodes[id].disk.torn
@@ -276,8 +290,8 @@ func (s *Sim) report() *Report {
 // String is the report in a few lines.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d nodes, %d spares, %d steps in %v; %d elections, %d committed, %d of %d calls ended, %d changes, %d restores, %d sent, %d lost, %d doubled, %d torn, trace %016x",
-		r.Config.Seed, r.Config.Nodes, r.Config.Spares, r.Steps, r.Virtual.Round(time.Millisecond), r.Elections, r.Committed, r.Ended, r.Calls, r.Changes, r.Restores, r.Sent, r.Dropped, r.Doubled, r.Torn, r.Trace)
+	fmt.Fprintf(&b, "seed %d: %d nodes, %d spares, %d steps in %v; %d elections, %d committed, %d of %d calls ended, %d changes, %d restores, %d sent, %d lost, %d doubled, %d torn, at most %d waited and %d were in flight, trace %016x",
+		r.Config.Seed, r.Config.Nodes, r.Config.Spares, r.Steps, r.Virtual.Round(time.Millisecond), r.Elections, r.Committed, r.Ended, r.Calls, r.Changes, r.Restores, r.Sent, r.Dropped, r.Doubled, r.Torn, r.Waiting, r.InFlight, r.Trace)
 	if r.Violation != nil {
 		fmt.Fprintf(&b, "\nVIOLATED %v", r.Violation)
 	}

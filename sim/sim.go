@@ -47,8 +47,8 @@ const (
 	defaultClients = 4
 
 	calmLimit   = 60 * time.Second // virtual, to become alive again after the faults
-	maxInFlight = 200_000          // messages on the network
-	maxWaiting  = 100_000          // messages in mailboxes
+	maxInFlight = 5_000            // messages on the network; a hundredth of it is usual
+	maxWaiting  = 5_000            // messages in mailboxes
 )
 
 func (c Config) withDefaults() Config {
@@ -131,6 +131,8 @@ type Sim struct {
 	planned   int         // faults of the plan, left out or not
 	sprung    int         // spontaneous faults, left out or not
 	struck    []Struck
+
+	mostWaiting, mostInFlight int
 
 	tripwire func(Fault) // of a test: called at every fault
 	counts   map[string]int

@@ -30,10 +30,11 @@ type freezer struct {
 
 // caught turns the error of a change into the store's failure. It returns what the caller shall see, which is success.
 func (f *freezer) caught(op, name string, err error) error {
-	if err != nil {
-		f.report(op, name, err) // marks the store failed, before anything below can look like success
-		f.frozen.Store(true)
+	if err == nil {
+		return nil
 	}
+	f.report(op, name, err) // marks the store failed, before anything below can look like success
+	f.frozen.Store(true)
 	return nil
 }
 

@@ -9,7 +9,7 @@ import (
 
 // hurt reports whether the disk was made to fail, or rotted.
 func (d *disk) hurt() bool {
-	return d.rots > 0 || d.life != nil && d.life.failure != nil || d.fileFailures > 0
+	return d.rots > 0 || d.life != nil && d.life.failure != nil
 }
 
 // fs is the node's file system for snapshot files, which fails when it was told to.

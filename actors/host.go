@@ -171,14 +171,12 @@ func (h *Host) stop(ctx context.Context) error {
 }
 
 func (h *Host) stopGroups(ctx context.Context) (err error) {
-	var running []*Group
-	h.groups.Range(func(_, g any) bool {
-		running = append(running, g.(*Group))
-		if pid := g.(*Group).PID(); pid != nil {
+	running := h.running()
+	for _, g := range running {
+		if pid := g.PID(); pid != nil {
 			h.system.Root.Stop(pid)
 		}
-		return true
-	})
+	}
 	for _, g := range running {
 		select {
 		case <-g.ended:

@@ -59,15 +59,20 @@ func (h *Host) storeBroke(ctx sender, err error) {
 	h.tellGroups(ctx, &persister.StoreFailed{Err: err})
 }
 
-// tellGroups sends to every replica, in the order of their ids, so that a simulation can be replayed.
-func (h *Host) tellGroups(ctx sender, message any) {
+// running lists the groups in the order of their ids, so that a simulation can be replayed.
+func (h *Host) running() []*Group {
 	var running []*Group
 	h.groups.Range(func(_, g any) bool {
 		running = append(running, g.(*Group))
 		return true
 	})
 	slices.SortFunc(running, func(a, b *Group) int { return cmp.Compare(a.id, b.id) })
-	for _, g := range running {
+	return running
+}
+
+// tellGroups sends to every replica.
+func (h *Host) tellGroups(ctx sender, message any) {
+	for _, g := range h.running() {
 		if pid := g.PID(); pid != nil {
 			ctx.Send(pid, message)
 		}

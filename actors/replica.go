@@ -181,8 +181,21 @@ func (r *replica) receivePeer(in *inbound) {
 		r.receiveChunkReply(in.from, m)
 	case raft.Message:
 		r.step(raft.Received{From: in.from, Message: m}, nil)
+		if reply, ok := m.(*raft.HeartbeatReply); ok {
+			r.heard(in.from, reply.Term)
+		}
 	default:
 		r.log.Warn("unexpected message from peer", "from", in.from, "type", fmt.Sprintf("%T", m))
+	}
+}
+
+// heard tells the syncer of a follower that is behind and answers.
+func (r *replica) heard(from raft.NodeID, term raft.Term) {
+	if term != r.leader.Term {
+		return
+	}
+	if match, _, ok := r.node.Follower(from); ok && match < r.node.LastIndex() {
+		r.ctx.Send(r.syncer, &replication.Heard{Term: term, Peer: from})
 	}
 }
 

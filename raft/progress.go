@@ -48,7 +48,8 @@ type Progress struct {
 
 	flight []sending     // oldest first
 	bytes  int           // in flight
-	due    time.Duration // when patience with what is in flight ends
+	since  time.Duration // when patience with what is in flight began
+	due    time.Duration // when it ends
 	retry  time.Duration // the next patience
 
 	bare    bool  // the next probe carries no entries: the follower refused, or is silent
@@ -111,7 +112,7 @@ func (p *Progress) Advise(now time.Duration, first, last Index) Advice {
 // empty one through is Next-1.
 func (p *Progress) Sent(now time.Duration, through Index, bytes int) {
 	if len(p.flight) == 0 {
-		p.due = now + p.retry
+		p.since, p.due = now, now+p.retry
 	}
 	p.paused = false
 	p.flight = append(p.flight, sending{first: p.next, through: through, bytes: bytes})
@@ -137,7 +138,7 @@ func (p *Progress) Acked(now time.Duration, match Index) (moved bool) {
 	p.next = max(p.next, match+1)
 	if moved {
 		p.retry, p.paused = p.pace.RetryFirst, false
-		p.due = now + p.retry
+		p.since, p.due = now, now+p.retry
 	}
 	if p.mode == Snapshot || p.mode == Probe && len(p.flight) == 0 && (k > 0 || p.next == match+1) {
 		p.mode, p.bare, moved = Stream, false, true
@@ -216,6 +217,15 @@ func (p *Progress) Expire(now time.Duration) (lost bool) {
 	p.mode, p.bare = Probe, true
 	p.backOff()
 	return true
+}
+
+// Heard notes another sign of life of the follower, such as the answer to a heartbeat. Patience, which grew while the follower was silent,
+// is RetryFirst again, for what is in flight too: a follower that is back need not wait for the end of the longest.
+func (p *Progress) Heard() {
+	p.retry = p.pace.RetryFirst
+	if !p.paused {
+		p.due = min(p.due, p.since+p.retry)
+	}
 }
 
 // Deadline returns when to call Expire; false when nothing runs out.

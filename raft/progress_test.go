@@ -125,6 +125,46 @@ func TestProgressExpires(t *testing.T) {
 }
 
 // A probe with entries that expires goes back to where it began.
+// A follower that was silent for long is back: the patience that grew meanwhile, 40ms, is over after the first one, 10ms.
+func TestProgressHeard(t *testing.T) {
+	p := NewProgress(testPace, 5)
+	p.Heard() // with nothing in flight there is nothing to hurry
+	if at, ok := p.Deadline(); ok {
+		t.Fatalf("patience until %v with nothing", at)
+	}
+	now := time.Duration(0)
+	for range 4 { // 10, 20, 40, 40 ms
+		p.Sent(now, 5, 0)
+		now, _ = p.Deadline()
+		p.Expire(now)
+	}
+	p.Sent(now, 5, 0)
+	if at, _ := p.Deadline(); at != now+40*ms {
+		t.Fatalf("patience for %v", at-now)
+	}
+	p.Heard()
+	if at, _ := p.Deadline(); at != now+10*ms {
+		t.Fatalf("patience for %v once it was heard", at-now)
+	}
+	now += 10 * ms
+	if !p.Expire(now) {
+		t.Fatal("nothing was lost")
+	}
+	p.Heard()
+	p.Sent(now, 5, 0)
+	if at, _ := p.Deadline(); at != now+10*ms {
+		t.Fatalf("the next patience is %v", at-now)
+	}
+	// The pause after a failed snapshot is for its sender's sake, and stays.
+	p.SnapshotStarted(3)
+	p.SnapshotFailed(now)
+	before, _ := p.Deadline()
+	p.Heard()
+	if at, _ := p.Deadline(); at != before {
+		t.Fatalf("the pause of %v became %v", before-now, at-now)
+	}
+}
+
 func TestProgressExpiredProbeWithEntries(t *testing.T) {
 	p := NewProgress(testPace, 10)
 	p.Sent(0, 15, 50)

@@ -84,6 +84,8 @@ func (r *Replica) pace(from NodeID, m Message) {
 			}
 		case *InstallSnapshotReply:
 			f.progress.Acked(r.now, min(m.Match, r.mem.last()))
+		case *HeartbeatReply:
+			f.progress.Heard()
 		}
 		f.giveUp.set = f.giveUp.set && f.progress.Mode() == Snapshot
 	}

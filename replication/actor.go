@@ -71,6 +71,10 @@ func (s *syncer) Receive(c actor.Context) {
 		}
 	case *Lead:
 		s.lead(c, m)
+	case *Heard:
+		if p := find(s.peers, m.Peer); p != nil && m.Term == s.term {
+			p.progress.Heard()
+		}
 	case *Peers:
 		if m.Term == s.term {
 			s.setPeers(m.Peers)

@@ -62,6 +62,13 @@ type Reply struct {
 	Message *raft.AppendEntriesReply
 }
 
+// Heard says that a follower that lacks something answered a heartbeat of this term: it is not silent any more, and is not made
+// to wait for the end of a patience that had grown.
+type Heard struct {
+	Term raft.Term
+	Peer raft.NodeID
+}
+
 // SnapshotDone answers NeedSnapshot: the peer has on disk what a snapshot through Index
 // replaces, or, with Err, does not. Then NeedSnapshot comes again after a pause, if still needed. Every NeedSnapshot
 // wants an answer; when whoever sends snapshots has crashed, one with Peer None and Err answers for all.

@@ -297,6 +297,28 @@ func TestLostMessagesAreRetriedWithBackoff(t *testing.T) {
 	}
 }
 
+// A follower that answers heartbeats again is tried at once, not after the longest pause.
+func TestFollowerThatIsHeardIsTriedSoon(t *testing.T) {
+	b := newBench(t, Config{Pace: raft.Pace{RetryFirst: 100 * time.Millisecond, RetryMax: 10 * time.Second}}, 2)
+	b.leading(2)
+	b.caughtUp(2)
+	b.extend(block(3, 12, 1, 1))
+	b.stage.Advance(4 * time.Second) // tried after 0.1, 0.3, 0.7, 1.5 and 3.1s; the next time is 6.3s
+	f := b.followers[2]
+	f.take()
+	f.auto = true
+	b.send(&Heard{Term: 2, Peer: 2}, &Heard{Term: 3, Peer: 9})
+	b.stage.Advance(time.Second)
+	if got := f.take(); len(got) != 0 {
+		t.Fatalf("sent for word of another term or peer: %+v", got)
+	}
+	b.send(&Heard{Term: 3, Peer: 2})
+	b.stage.Advance(time.Millisecond)
+	if b.matched[2] != 12 {
+		t.Errorf("matched %v", b.matched)
+	}
+}
+
 func TestIdleGroupsHaveNoTimerAndNoMemory(t *testing.T) {
 	b := newBench(t, Config{}, 2, 3)
 	b.leading(2, 3)

@@ -16,7 +16,7 @@ import (
 
 // How patient clerks are: the suites' wait a second, but are told when a request was lost.
 const (
-	clerkTimeout = 250 * time.Millisecond
+	clerkTimeout = 120 * time.Millisecond
 	clerkPause   = 20 * time.Millisecond
 	clerkLimit   = 60 * time.Second // for one operation that a story waits for
 )

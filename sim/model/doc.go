@@ -1,0 +1,14 @@
+// Package model checks package raft exhaustively within small bounds: breadth-first through every order in which a few
+// servers may lose patience, hear messages, sync, crash and be asked for things, with the properties of the paper's Figure 3
+// looked at in every state. The servers are raft.Node itself, not a model of it; only what surrounds them is modelled.
+//
+// The network forgets nothing: what was sent once may arrive at any time, any number of times, in any order, or never. A
+// leader counts as having sent every AppendEntries that its log and commit index allow, since pacing is not safety. Patience may end
+// whenever. A disk writes in order and, with Scope.HoldSync, late; a crash is a restart from what was synced.
+//
+// Speed comes from numbering: a server's state, a message and a set of messages each exist once, and what an event does to a
+// server in a state is worked out once. A state of the cluster is then six small numbers, kept exactly and not as a hash.
+//
+// A Scope is one set of bounds, with the figures that its exhaustion is known to give. A change to the rules that changes a figure
+// changed what the rules can do: look whether it was meant, then take the new figures over (Run prints them).
+package model

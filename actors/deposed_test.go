@@ -32,22 +32,7 @@ func (f *fakeNet) send(from raft.NodeID, m any) {
 // An AppendEntries that deposes, replaces and commits at once.
 func TestDeposedWaiterIsNotGivenAnothersResult(t *testing.T) {
 	system := newSystem()
-	f := &fakeNet{system: system, peer: map[raft.NodeID]*actor.PID{}}
-	for id := raft.NodeID(2); id <= 3; id++ {
-		f.peer[id] = system.Root.Spawn(actor.PropsFromFunc(func(c actor.Context) {
-			p, ok := c.Message().(*remote.Post)
-			if !ok {
-				return
-			}
-			if m, ok := p.Envelope.Message.(*raft.RequestVote); ok && id == 2 {
-				term := m.Term
-				if m.PreVote {
-					term--
-				}
-				go f.send(id, &raft.RequestVoteReply{Term: term, Asked: m.Term, Granted: true, PreVote: m.PreVote})
-			}
-		}))
-	}
+	f := onlyVotes(system)
 	h, err := actors.StartHost(system, actors.HostConfig{Node: 1, Cluster: "t", Dir: t.TempDir(), Transport: f, Log: quiet()})
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package actors_test
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -108,14 +107,7 @@ func TestForeignFoldersAreRefused(t *testing.T) {
 		t.Errorf("the rightful owner: %v", err)
 	}
 	identity := filepath.Join(mine, "IDENTITY")
-	b, err := os.ReadFile(identity)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b[len(b)/2] ^= 1
-	if err := os.WriteFile(identity, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	damage(t, identity)
 	if err := start(1, "a", mine); err == nil || !contains(err.Error(), identity) {
 		t.Errorf("damaged identity: %v", err)
 	}
@@ -124,11 +116,7 @@ func TestForeignFoldersAreRefused(t *testing.T) {
 // Every byte of the newest log file matters: a store that was damaged refuses or keeps all that it acknowledged.
 func TestDamagedLogIsNeverServedAsIfWhole(t *testing.T) {
 	c := newCluster(t, 1)
-	var want []string
-	for i := range 20 {
-		c.propose(fmt.Sprint("entry ", i))
-		want = append(want, fmt.Sprint("entry ", i))
-	}
+	want := c.fill("entry ", 20)
 	c.stop(1)
 	logs, err := filepath.Glob(filepath.Join(c.dir, "1", "*", "*.log"))
 	if more, _ := filepath.Glob(filepath.Join(c.dir, "1", "*.log")); err != nil || len(logs)+len(more) == 0 {

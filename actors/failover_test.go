@@ -15,11 +15,7 @@ func TestAcknowledgedWritesSurviveTheLeader(t *testing.T) {
 	c := newCluster(t, 3)
 	var want []string
 	for round := range 3 {
-		for i := range 10 {
-			data := fmt.Sprint(round, "-", i)
-			c.propose(data)
-			want = append(want, data)
-		}
+		want = append(want, c.fill(fmt.Sprint(round, "-"), 10)...)
 		old := c.leader().id
 		c.stop(old)
 		data := fmt.Sprint("without ", old)
@@ -32,21 +28,8 @@ func TestAcknowledgedWritesSurviveTheLeader(t *testing.T) {
 
 func TestAllStoppedAtOnceLoseNothing(t *testing.T) {
 	c := newCluster(t, 3)
-	var want []string
-	for i := range 20 {
-		c.propose(fmt.Sprint(i))
-		want = append(want, fmt.Sprint(i))
-	}
-	for id := raft.NodeID(1); id <= 3; id++ {
-		c.stop(id)
-	}
-	for id := raft.NodeID(1); id <= 3; id++ {
-		c.startHost(id)
-	}
-	for id := raft.NodeID(1); id <= 3; id++ {
-		c.startGroup(id, c.founders())
-	}
-	c.leader()
+	want := c.fill("", 20)
+	c.bounce()
 	c.converge(want)
 }
 
@@ -161,12 +144,7 @@ func TestPanicInApplyRestartsThatReplicaOnly(t *testing.T) {
 		}
 	})
 	restarted := make(chan *actors.ReplicaRestarted, 1)
-	sub := c.system.EventStream.Subscribe(func(e any) {
-		if r, ok := e.(*actors.ReplicaRestarted); ok {
-			restarted <- r
-		}
-	})
-	defer c.system.EventStream.Unsubscribe(sub)
+	on(c, func(r *actors.ReplicaRestarted) { restarted <- r })
 	if err := c.leader().group.Transfer(withDeadline(t), 2); err != nil {
 		t.Fatal(err)
 	}
@@ -192,12 +170,7 @@ func TestReplicaThatKeepsCrashingStaysDownWithAReason(t *testing.T) {
 		}
 	})
 	failed := make(chan *actors.ReplicaFailed, 1)
-	sub := c.system.EventStream.Subscribe(func(e any) {
-		if f, ok := e.(*actors.ReplicaFailed); ok {
-			failed <- f
-		}
-	})
-	defer c.system.EventStream.Unsubscribe(sub)
+	on(c, func(f *actors.ReplicaFailed) { failed <- f })
 	ctx := withDeadline(t)
 	if err := proposeAnywhere(ctx, []*testNode{c.nodes[2], c.nodes[3], c.nodes[1]}, "x"); err != nil && !errors.Is(err, actors.ErrIndeterminate) {
 		t.Fatal(err)

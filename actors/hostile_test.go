@@ -47,12 +47,7 @@ func TestProposalWithoutASender(t *testing.T) {
 
 func countRestarts(c *testCluster) *atomic.Int32 {
 	var n atomic.Int32
-	sub := c.system.EventStream.Subscribe(func(e any) {
-		if _, ok := e.(*actors.ReplicaRestarted); ok {
-			n.Add(1)
-		}
-	})
-	c.t.Cleanup(func() { c.system.EventStream.Unsubscribe(sub) })
+	on(c, func(*actors.ReplicaRestarted) { n.Add(1) })
 	return &n
 }
 
@@ -96,12 +91,7 @@ func TestPanickingSubscriberCrashesNoReplica(t *testing.T) {
 	c := newCluster(t, 1)
 	c.propose("a")
 	restarts := countRestarts(c)
-	sub := c.system.EventStream.Subscribe(func(e any) {
-		if _, ok := e.(*actors.RoleChanged); ok {
-			panic("subscriber")
-		}
-	})
-	defer c.system.EventStream.Unsubscribe(sub)
+	on(c, func(*actors.RoleChanged) { panic("subscriber") })
 	if err := c.nodes[1].group.StepDown(withDeadline(t)); err != nil {
 		t.Error(err)
 	}

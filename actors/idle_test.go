@@ -1,7 +1,6 @@
 package actors_test
 
 import (
-	"fmt"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -23,9 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m, throttle) }
 func TestStopLeavesNoGoroutine(t *testing.T) {
 	opt := goleak.IgnoreCurrent()
 	c := newCluster(t, 3, smallSnapshots)
-	for i := range 50 {
-		c.propose(fmt.Sprint(i))
-	}
+	c.fill("", 50)
 	for id := raft.NodeID(1); id <= 3; id++ {
 		c.stop(id)
 	}

@@ -33,9 +33,7 @@ func TestAddPromoteRemove(t *testing.T) {
 	c := newCluster(t, 3)
 	ctx := withDeadline(t)
 	c.propose("a")
-	c.startHost(4)
-	c.startGroup(4, nil)
-	member := raft.Member{ID: 4, Addr: c.nodes[4].host.Addr()}
+	member := c.join("")
 	if _, err := c.leader().group.ChangeMembers(ctx, actors.Change{AddLearners: []raft.Member{member}}); err != nil {
 		t.Fatal(err)
 	}
@@ -68,11 +66,7 @@ func TestAddPromoteRemove(t *testing.T) {
 func TestJointChangeToOtherNodes(t *testing.T) {
 	c := newCluster(t, 3)
 	ctx := withDeadline(t)
-	var want []string
-	for i := range 10 {
-		c.propose(fmt.Sprint(i))
-		want = append(want, fmt.Sprint(i))
-	}
+	want := c.fill("", 10)
 	var all []raft.Member
 	for id := raft.NodeID(1); id <= 3; id++ {
 		all = append(all, raft.Member{ID: id, Addr: c.addrs[id]})

@@ -2,7 +2,6 @@ package actors_test
 
 import (
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/troupe-raft/troupe/actors"
@@ -17,79 +16,49 @@ func smallSnapshots(c *testCluster) {
 
 func TestSnapshotsAreTakenAtTheThresholdEverywhere(t *testing.T) {
 	c := newCluster(t, 3, smallSnapshots)
-	var want []string
-	for i := range 100 {
-		c.propose(fmt.Sprint(i))
-		want = append(want, fmt.Sprint(i))
-	}
+	want := c.fill("", 100)
 	for id, n := range c.nodes {
 		await(t, fmt.Sprintf("node %d compacts its log", id), func() bool {
 			s := n.group.Status()
 			return s.Snapshot >= 80 && s.First > s.Snapshot-20 && s.First <= s.Snapshot
 		})
 	}
-	for id := raft.NodeID(1); id <= 3; id++ {
-		c.stop(id)
-	}
-	for id := raft.NodeID(1); id <= 3; id++ {
-		c.startHost(id)
-	}
-	for id := raft.NodeID(1); id <= 3; id++ {
-		c.startGroup(id, c.founders())
-	}
-	c.leader()
+	c.bounce()
 	c.converge(want)
 }
 
 func TestFollowerThatLagsGetsASnapshot(t *testing.T) {
 	c := newCluster(t, 3, smallSnapshots)
-	var want []string
-	propose := func(n int) {
-		for range n {
-			data := fmt.Sprint(len(want))
-			c.propose(data)
-			want = append(want, data)
-		}
-	}
-	propose(10)
+	want := c.fill("before ", 10)
 	away := c.follower().id
 	c.stop(away)
-	propose(100)
+	want = append(want, c.fill("while it is away ", 100)...)
 	for id, n := range c.nodes {
 		await(t, fmt.Sprintf("node %d compacts beyond what the other has", id), func() bool { return n.group.Status().First > 30 })
 	}
 	installed := make(chan *actors.SnapshotTaken, 100)
-	sub := c.system.EventStream.Subscribe(func(e any) {
-		if s, ok := e.(*actors.SnapshotTaken); ok && s.Installed {
+	on(c, func(s *actors.SnapshotTaken) {
+		if s.Installed {
 			installed <- s
 		}
 	})
-	defer c.system.EventStream.Unsubscribe(sub)
 	c.restart(away)
 	if s := <-installed; s.Node != away {
 		t.Errorf("installed on node %d", s.Node)
 	}
-	propose(10)
+	want = append(want, c.fill("after ", 10)...)
 	c.converge(want)
 	// And it restarts from what it installed.
 	c.stop(away)
 	c.restart(away)
-	propose(5)
-	c.converge(want)
+	c.converge(append(want, c.fill("last ", 5)...))
 }
 
 func TestNewNodeIsFedFromASnapshot(t *testing.T) {
 	c := newCluster(t, 3, smallSnapshots)
-	var want []string
-	for i := range 100 {
-		c.propose(fmt.Sprint(i))
-		want = append(want, fmt.Sprint(i))
-	}
+	want := c.fill("", 100)
 	await(t, "the leader compacts", func() bool { return c.leader().group.Status().First > 50 })
-	c.startHost(4)
-	c.startGroup(4, nil)
-	member := raft.Member{ID: 4, Addr: c.nodes[4].host.Addr(), Tag: "four"}
-	m, err := c.leader().group.ChangeMembers(withDeadline(t), actors.Change{AddVoters: []raft.Member{member}})
+	m, err := c.leader().group.ChangeMembers(withDeadline(t), actors.Change{AddVoters: []raft.Member{c.join("four")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,14 +99,7 @@ func TestDamagedSnapshotIsNamed(t *testing.T) {
 	await(t, "the snapshot is kept", func() bool { return c.leader().group.Status().Snapshot > 0 })
 	c.stop(1)
 	path := findSnapshot(t, c.dir)
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b[len(b)/2] ^= 1
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	damage(t, path)
 	n := c.restart(1)
 	await(t, "the replica fails", func() bool { return n.group.Status().Err != nil })
 	if got := n.group.Status().Err.Error(); !contains(got, path) {
@@ -159,21 +121,11 @@ func TestNewNodeTakesNoSnapshotBeforeItKnowsTheMembers(t *testing.T) {
 			}
 		}
 	})
-	var want []string
-	for i := range 50 {
-		c.propose(fmt.Sprint(i))
-		want = append(want, fmt.Sprint(i))
-	}
-	c.startHost(4)
-	c.startGroup(4, nil)
-	member := raft.Member{ID: 4, Addr: c.nodes[4].host.Addr()}
-	if _, err := c.leader().group.ChangeMembers(withDeadline(t), actors.Change{AddVoters: []raft.Member{member}}); err != nil {
+	want := c.fill("", 50)
+	if _, err := c.leader().group.ChangeMembers(withDeadline(t), actors.Change{AddVoters: []raft.Member{c.join("")}}); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 20 {
-		c.propose(fmt.Sprint("after ", i))
-		want = append(want, fmt.Sprint("after ", i))
-	}
+	want = append(want, c.fill("after ", 20)...)
 	c.converge(want)
 	// Snapshotter's pause after a refusal is a second: then it succeeds.
 	index, err := c.nodes[4].group.Snapshot(withDeadline(t))

@@ -1,0 +1,66 @@
+package actors_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// on calls heard with every event of type T, until the test ends.
+func on[T any](c *testCluster, heard func(T)) {
+	c.t.Helper()
+	sub := c.system.EventStream.Subscribe(func(e any) {
+		if m, ok := e.(T); ok {
+			heard(m)
+		}
+	})
+	c.t.Cleanup(func() { c.system.EventStream.Unsubscribe(sub) })
+}
+
+// fill proposes n commands, prefix and number, and returns them.
+func (c *testCluster) fill(prefix string, n int) (data []string) {
+	c.t.Helper()
+	for i := range n {
+		data = append(data, fmt.Sprint(prefix, i))
+		c.propose(data[i])
+	}
+	return data
+}
+
+// bounce stops all nodes, and only then starts them again.
+func (c *testCluster) bounce() {
+	c.t.Helper()
+	for id := raft.NodeID(1); id <= raft.NodeID(c.size); id++ {
+		c.stop(id)
+	}
+	for id := raft.NodeID(1); id <= raft.NodeID(c.size); id++ {
+		c.startHost(id)
+	}
+	for id := raft.NodeID(1); id <= raft.NodeID(c.size); id++ {
+		c.startGroup(id, c.founders())
+	}
+	c.leader()
+}
+
+// join starts node 4, which the cluster is to add, and returns what the others must know of it.
+func (c *testCluster) join(tag string) raft.Member {
+	c.t.Helper()
+	c.startHost(4)
+	c.startGroup(4, nil)
+	return raft.Member{ID: 4, Addr: c.nodes[4].host.Addr(), Tag: tag}
+}
+
+// damage flips a bit in the middle of a file.
+func damage(t *testing.T, path string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

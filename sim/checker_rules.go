@@ -8,16 +8,14 @@ import (
 
 // A view is what a life's rules looked like at their last step.
 type view struct {
-	node       *raft.Node // which incarnation
-	role       raft.Role
-	term       raft.Term
-	commit     raft.Index
-	last       raft.EntryID
-	members    raft.Membership
-	changed    raft.Index
-	lease      time.Duration // on the node's own clock; valid while leased
-	leased     bool
-	firstIndex raft.Index
+	node    *raft.Node // which incarnation
+	role    raft.Role
+	term    raft.Term
+	commit  raft.Index
+	last    raft.EntryID
+	members raft.Membership
+	lease   time.Duration // on the node's own clock; valid while leased
+	leased  bool
 }
 
 // stepped is called after every step of a replica's rules.

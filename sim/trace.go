@@ -14,7 +14,6 @@ type trace struct {
 	sum   uint64 // FNV-1a of everything
 	out   io.Writer
 	names map[reflect.Type]string
-	now   func() stage.Delivery
 }
 
 func newTrace(out io.Writer) *trace {

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/troupe-raft/troupe/raft"
 )
@@ -46,7 +47,7 @@ func (c *checker) remember(next *state, i int, before *server, o *outcome) error
 		}
 		g.leaders[n.Term()] = uint8(after.id)
 	}
-	if err := c.rememberCommits(&g, next, before, after); err != nil {
+	if err := c.rememberCommits(&g, next, before, after, o.event); err != nil {
 		return err
 	}
 	if err := c.rememberRead(&g, o, after); err != nil {
@@ -57,7 +58,7 @@ func (c *checker) remember(next *state, i int, before *server, o *outcome) error
 }
 
 // rememberCommits: only a leader commits, and only what a quorum has on disk by the membership it goes by.
-func (c *checker) rememberCommits(g *ghost, next *state, before, after *server) error {
+func (c *checker) rememberCommits(g *ghost, next *state, before, after *server, ev event) error {
 	from, to := raft.Index(g.length)+1, after.node.CommitIndex()
 	if to < from {
 		return nil
@@ -82,9 +83,9 @@ func (c *checker) rememberCommits(g *ghost, next *state, before, after *server) 
 				holders |= 1 << k
 			}
 		}
-		if !isQuorum(before.node.Membership(), holders) && !isQuorum(after.node.Membership(), holders) {
-			if err := c.violation("Durable Quorum", "server %d commits entry %d of term %d, on disk at the servers %b (as bits) only, voters are %v and %v",
-				after.id, i, term, holders, after.node.Membership().Voters, after.node.Membership().Outgoing); err != nil {
+		if m := deciding(before.node, after.node, i, ev); !slices.ContainsFunc(m, func(m raft.Membership) bool { return isQuorum(m, holders) }) {
+			if err := c.violation("Durable Quorum", "server %d commits entry %d of term %d, which is on disk at the servers %v only; voters are %v and %v",
+				after.id, i, term, members(holders), m[0].Voters, m[0].Outgoing); err != nil {
 				return err
 			}
 		}
@@ -92,6 +93,34 @@ func (c *checker) rememberCommits(g *ghost, next *state, before, after *server) 
 		g.length = uint8(i)
 	}
 	return nil
+}
+
+// deciding are the memberships of which one must have a quorum for entry i, when a leader commits it in a step from before to after. A
+// membership counts as soon as it is appended (§6). A joint one is left in the step that commits it: what follows it in the log may be
+// committed by the new one already, itself it may not.
+func deciding(before, after *raft.Node, i raft.Index, ev event) []raft.Membership {
+	old, now := before.Membership(), after.Membership()
+	if ev.kind == change {
+		return []raft.Membership{now}
+	}
+	joint := before.Snapshot().Index
+	if all := before.ChangesIn(before.FirstIndex(), before.LastIndex()); len(all) > 0 {
+		joint = all[len(all)-1].Index
+	}
+	if old.Joint() && i > joint {
+		return []raft.Membership{old, now}
+	}
+	return []raft.Membership{old}
+}
+
+// members are the servers of a set.
+func members(set int) (ids []raft.NodeID) {
+	for i, id := range serverIDs {
+		if set>>i&1 == 1 {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // rememberRead: a read sees everything that was committed when it was asked (thesis §6.4).

@@ -17,7 +17,8 @@ var (
 	oneOfThree  = []raft.Membership{voters(1), voters(2), voters(3)}
 	threeOfFour = []raft.Membership{voters(1, 2, 3), voters(1, 2, 4), voters(1, 3, 4), voters(2, 3, 4)}
 	third       = []raft.Membership{voters(1, 2, 3), {Voters: []raft.NodeID{1, 2}, Learners: []raft.NodeID{3}}}
-	swap        = []raft.Membership{voters(1, 3), voters(2, 3)} // of two for one: joint
+	swap        = []raft.Membership{voters(1, 3), voters(2, 3)} // one of two for another: joint
+	otherTwo    = []raft.Membership{voters(3, 4)}
 )
 
 // with makes a scope of a cluster.
@@ -60,10 +61,22 @@ func Quick() []Scope {
 			s.Golden = Figures{States: 7868, Transitions: 43220, Depth: 20}
 		}),
 		with(two, func(s *Scope) {
-			s.Name, s.About = "joint", "one of two is replaced through joint consensus, three elections"
-			s.Terms, s.Targets = 3, swap
-			s.Limit = Limit{Timeouts: 3, Changes: 1}
-			s.Golden = Figures{States: 39637, Transitions: 191718, Depth: 31}
+			s.Name, s.About = "joint", "one of two is replaced through joint consensus, with an entry before or behind"
+			s.Terms, s.Targets = 2, swap
+			s.Limit = Limit{Timeouts: 2, Changes: 1, Proposals: 1}
+			s.Golden = Figures{States: 45043, Transitions: 226924, Depth: 29}
+		}),
+		with(four, func(s *Scope) {
+			s.Name, s.About = "replace", "both of two are replaced: two disjoint majorities"
+			s.Voters, s.Terms, s.Targets = []raft.NodeID{1, 2}, 2, otherTwo
+			s.Limit = Limit{Timeouts: 2, Changes: 1}
+			s.Golden = Figures{States: 14801, Transitions: 97224, Depth: 30}
+		}),
+		with(two, func(s *Scope) {
+			s.Name, s.About = "alone", "one voter becomes two while the disk lags behind, and one crashes"
+			s.Servers, s.Voters, s.Terms, s.HoldSync, s.Targets = 2, []raft.NodeID{1}, 2, true, []raft.Membership{voters(1, 2)}
+			s.Limit = Limit{Timeouts: 2, Changes: 1, Crashes: 1, Proposals: 1}
+			s.Golden = Figures{States: 63826, Transitions: 248935, Depth: 31}
 		}),
 		with(four, func(s *Scope) {
 			s.Name, s.About = "two changes", "four voters, changes by two leaders, as far as Ongaro's bug of 2015 goes"
@@ -78,6 +91,18 @@ func Quick() []Scope {
 			s.Golden = Figures{States: 262466, Transitions: 1867116, Depth: 26}
 		}),
 		with(three, func(s *Scope) {
+			s.Name, s.About = "promises", "leases, and a crash that must not forget what was promised"
+			s.Terms, s.Clock, s.Quiet = 2, true, true
+			s.Limit = Limit{Timeouts: 2, Ticks: 1, Crashes: 1}
+			s.Golden = Figures{States: 147013, Transitions: 1028329, Depth: 22}
+		}),
+		with(two, func(s *Scope) {
+			s.Name, s.About = "last voter", "one of two is removed, and a crash: who is alone has promised nobody"
+			s.Servers, s.Terms, s.Clock, s.Targets = 2, 2, true, []raft.Membership{voters(1), voters(2)}
+			s.Limit = Limit{Timeouts: 2, Ticks: 1, Changes: 1, Crashes: 1}
+			s.Golden = Figures{States: 3582, Transitions: 19231, Depth: 17}
+		}),
+		with(three, func(s *Scope) {
 			s.Name, s.About = "handover", "leadership is handed over while a lease lasts"
 			s.Terms, s.Clock, s.Quiet = 2, true, true
 			s.Limit = Limit{Timeouts: 1, Ticks: 1, Transfers: 1}
@@ -89,11 +114,11 @@ func Quick() []Scope {
 			s.Limit = Limit{Timeouts: 2, Reads: 1}
 			s.Golden = Figures{States: 86171, Transitions: 565966, Depth: 22}
 		}),
-		with(two, func(s *Scope) {
-			s.Name, s.About = "snapshots", "a log is compacted in the middle of a replacement"
-			s.Terms, s.Targets = 2, swap
+		with(three, func(s *Scope) {
+			s.Name, s.About = "snapshots", "a log is compacted while one of three is being removed"
+			s.Terms, s.Quiet, s.Targets = 2, true, twoOfThree
 			s.Limit = Limit{Timeouts: 2, Changes: 1, Snapshots: 1}
-			s.Golden = Figures{States: 31634, Transitions: 139914, Depth: 26}
+			s.Golden = Figures{States: 38897, Transitions: 166065, Depth: 22}
 		}),
 	}
 }
@@ -162,6 +187,18 @@ func Full() []Scope {
 			s.Golden = Figures{States: 827220, Transitions: 6429772, Depth: 28}
 		}),
 		with(three, func(s *Scope) {
+			s.Name, s.About = "beats, full", "a lease is renewed by a second round of heartbeats"
+			s.Terms, s.Clock, s.Quiet = 2, true, true
+			s.Limit = Limit{Timeouts: 2, Ticks: 2, Beats: 1}
+			s.Golden = Figures{States: 2913858, Transitions: 24496460, Depth: 28}
+		}),
+		with(three, func(s *Scope) {
+			s.Name, s.About = "promises, full", "leases over a whole ElectionMin, and a crash"
+			s.Terms, s.Clock, s.Quiet = 2, true, true
+			s.Limit = Limit{Timeouts: 2, Ticks: 2, Crashes: 1}
+			s.Golden = Figures{States: 1000444, Transitions: 8196727, Depth: 27}
+		}),
+		with(three, func(s *Scope) {
 			s.Name, s.About = "handover, full", "leadership is handed over while a lease lasts, and runs out"
 			s.Terms, s.Clock, s.Quiet = 2, true, true
 			s.Limit = Limit{Timeouts: 1, Ticks: 2, Transfers: 1}
@@ -178,6 +215,12 @@ func Full() []Scope {
 			s.Terms = 3
 			s.Limit = Limit{Timeouts: 3, Snapshots: 1}
 			s.Golden = Figures{States: 693980, Transitions: 4875913, Depth: 27}
+		}),
+		with(three, func(s *Scope) {
+			s.Name, s.About = "snapshots of removals, full", "a log is compacted while one of three is being removed, three elections"
+			s.Terms, s.Quiet, s.Targets = 3, true, twoOfThree
+			s.Limit = Limit{Timeouts: 3, Changes: 1, Snapshots: 1}
+			s.Golden = Figures{States: 942639, Transitions: 5302256, Depth: 28}
 		}),
 		with(two, func(s *Scope) {
 			s.Name, s.About = "snapshots of changes, full", "a log is compacted in the middle of a replacement, and one crashes"

@@ -91,8 +91,16 @@ func TestRuaftAgreement(t *testing.T) {
 	stories(t, "backup", 3, setting{Nodes: 5}, backup)
 }
 
-// backup: leaders of two partitions in turn gather 50 entries each that never commit; followers are brought in line again quickly.
+// backup: leaders of two partitions in turn gather 50 entries each that never commit; followers are brought in line again quickly: with a
+// refusal or two each, not one for each entry.
 func backup(sc *scenario) {
+	refusals := 0
+	sc.intercept = func(_ Link, m any) fate {
+		if r, ok := m.(*raft.AppendEntriesReply); ok && !r.Success {
+			refusals++
+		}
+		return 0
+	}
 	sc.one(sc.command(), 5, true)
 	first := sc.checkOneLeader()
 	at := func(k int) raft.NodeID { return sc.other(first, k) }
@@ -127,6 +135,9 @@ func backup(sc *scenario) {
 	}
 	sc.connect(sc.ids...)
 	sc.one(sc.command(), 5, true)
+	if refusals == 0 || refusals > 12 {
+		sc.fatalf("%d refusals", refusals)
+	}
 }
 
 // TestRuaftCount is count of the agreement suite, with ruaft's times: a heartbeat every 150ms and elections after 200ms to 400ms.

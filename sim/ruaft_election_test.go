@@ -3,6 +3,8 @@ package sim
 import (
 	"testing"
 	"time"
+
+	"github.com/troupe-raft/troupe/raft"
 )
 
 // TestRuaftElection is ruaft's election suite.
@@ -40,6 +42,9 @@ func TestRuaftElection(t *testing.T) {
 			sc.fatalf("no message was lost on the cut links")
 		}
 		sc.checkNoLeader()
+		if sc.life(second).view.role == raft.Leader { // ruaft asks only those that are connected
+			sc.fatalf("node %d leads although it hears nobody", second)
+		}
 		sc.connect(other)
 		sc.checkOneLeader()
 		sc.connect(second)

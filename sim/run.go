@@ -265,7 +265,7 @@ func (s *Sim) roles() string {
 		switch {
 		case n.gone:
 			all = append(all, fmt.Sprintf("n%d lost", id))
-		case n.life == nil:
+		case n.life == nil || n.life.machine == nil:
 			all = append(all, fmt.Sprintf("n%d down", id))
 		default:
 			v := &n.life.view

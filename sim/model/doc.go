@@ -9,6 +9,16 @@
 // Speed comes from numbering: a server's state, a message and a set of messages each exist once, and what an event does to a
 // server in a state is worked out once. A state of the cluster is then six small numbers, kept exactly and not as a hash.
 //
-// A Scope is one set of bounds, with the figures that its exhaustion is known to give. A change to the rules that changes a figure
-// changed what the rules can do: look whether it was meant, then take the new figures over (Run prints them).
+// Servers that only differ by their names count once (renaming), and messages that can do nothing any more are dropped; tests show
+// that both leave out nothing.
+//
+// A Scope is one set of bounds, with the figures that its exhaustion is known to give. Quick ones run in every go test, the Full ones by
+//
+//	go run ./sim/model/check
+//
+// A change to the rules that changes a figure changed what the rules can do: look whether it was meant, then take the new figures
+// over, which the command prints.
+//
+// Not in the model: payloads, pacing, more than one read at a time, clocks of different speed (but a test has one), disks that sync
+// out of order.
 package model

@@ -193,7 +193,7 @@ func (c *checker) deadReply(s *server, from raft.NodeID, term raft.Term, match r
 		return now > term
 	}
 	if now > term || s.node.Role() != raft.Leader {
-		return match > 0 || s.node.Role() != raft.Candidate
+		return true
 	}
 	if c.scope.Limit.Changes > 1 {
 		return false // a peer that comes back begins at nothing

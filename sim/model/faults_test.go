@@ -2,6 +2,7 @@ package model
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -80,24 +81,31 @@ func fixture(t *testing.T, id raft.NodeID, st raft.State) *server {
 	return s
 }
 
+// An unruly is a state or a step that breaks a property.
+type unruly struct {
+	property string
+	judge    func() error
+}
+
+func logOf(terms ...raft.Term) []raft.Run {
+	d := disk{terms: terms}
+	return d.state().Runs
+}
+
+// oneTwo is a server in term 2 with entries of terms 1 and 2.
+func oneTwo() raft.State {
+	return raft.State{Hard: raft.HardState{Term: 2}, Snapshot: raft.SnapshotMeta{Membership: voters(1, 2, 3)}, Runs: logOf(1, 2)}
+}
+
 // TestRulesBreak: the properties that no fault outside the rules can break are looked at all the same.
 func TestRulesBreak(t *testing.T) {
-	runs := func(terms ...raft.Term) (out []raft.Run) {
-		d := disk{terms: terms}
-		return d.state().Runs
-	}
-	founding := raft.SnapshotMeta{Membership: voters(1, 2, 3)}
-	one := raft.State{Hard: raft.HardState{Term: 2}, Snapshot: founding, Runs: runs(1, 2)}
-	c := newChecker(three)
-	for name, b := range map[string]struct {
-		property string
-		judge    func() error
-	}{
+	c, one := newChecker(three), oneTwo()
+	breaks := map[string]unruly{
 		"other entry before the same one": {"Log Matching", func() error {
 			other := one
-			other.Runs = runs(1, 1, 2)
+			other.Runs = logOf(1, 1, 2)
 			longer := one
-			longer.Runs = runs(1, 2, 2)
+			longer.Runs = logOf(1, 2, 2)
 			return c.matchLogs(fixture(t, 1, longer), fixture(t, 2, other))
 		}},
 		"other membership in the same entry": {"Log Matching", func() error {
@@ -117,6 +125,22 @@ func TestRulesBreak(t *testing.T) {
 			a.Changes = []raft.Change{{Index: 1, Membership: voters(1, 2)}, {Index: 2, Membership: voters(1, 2, 3)}}
 			return c.judgePending(fixture(t, 1, a), &ghost{})
 		}},
+	}
+	maps.Copy(breaks, unrulySteps(t, c))
+	for name, b := range breaks {
+		var v *Violation
+		if err := b.judge(); !errors.As(err, &v) || v.Property != b.property {
+			t.Errorf("%s: %v, not %s", name, err, b.property)
+		}
+	}
+	if err := c.matchLogs(fixture(t, 1, one), fixture(t, 2, one)); err != nil {
+		t.Error(err)
+	}
+}
+
+func unrulySteps(t *testing.T, c *checker) map[string]unruly {
+	one := oneTwo()
+	return map[string]unruly{
 		"two voters at once": {"Quorum Overlap", func() error {
 			a := one
 			a.Changes = []raft.Change{{Index: 2, Membership: voters(1)}}
@@ -126,7 +150,7 @@ func TestRulesBreak(t *testing.T) {
 		}},
 		"a term forgotten": {"Terms Monotonic", func() error {
 			less := one
-			less.Hard.Term, less.Runs = 1, runs(1)
+			less.Hard.Term, less.Runs = 1, logOf(1)
 			st := &step{c: c, s: fixture(t, 1, less), before: fixture(t, 1, one)}
 			st.judge(event{kind: hear})
 			return st.fault
@@ -140,7 +164,7 @@ func TestRulesBreak(t *testing.T) {
 		}},
 		"a leader that replaces": {"Leader Append-Only", func() error {
 			leads := func(terms ...raft.Term) *server {
-				st := raft.State{Hard: raft.HardState{Term: 2}, Snapshot: raft.SnapshotMeta{Membership: voters(1)}, Runs: runs(terms...)}
+				st := raft.State{Hard: raft.HardState{Term: 2}, Snapshot: raft.SnapshotMeta{Membership: voters(1)}, Runs: logOf(terms...)}
 				s := fixture(t, 1, st)
 				at := s.node.Step(10*electionMin, raft.Elapsed{})
 				s.node.Step(10*electionMin, *at.Ack)
@@ -152,14 +176,6 @@ func TestRulesBreak(t *testing.T) {
 			st.judge(event{kind: hear})
 			return st.fault
 		}},
-	} {
-		var v *Violation
-		if err := b.judge(); !errors.As(err, &v) || v.Property != b.property {
-			t.Errorf("%s: %v, not %s", name, err, b.property)
-		}
-	}
-	if err := c.matchLogs(fixture(t, 1, one), fixture(t, 2, one)); err != nil {
-		t.Error(err)
 	}
 }
 

@@ -8,13 +8,13 @@ import (
 	"github.com/troupe-raft/troupe/raft"
 )
 
-var full = flag.Bool("model.full", false, "exhaust the full scopes too: a minute on one core")
+var fullFlag = flag.Bool("model.full", false, "exhaust the full scopes too: a minute on one core")
 
 var underRace bool
 
 func TestScopes(t *testing.T) {
 	scopes := Quick()
-	if *full {
+	if *fullFlag {
 		scopes = append(scopes, Full()...)
 	}
 	for _, s := range scopes {

@@ -9,6 +9,7 @@ import (
 )
 
 // The user's calls. A panic in one is told apart from our own.
+
 func (a *applier) callApply(e *entry.Entry) []byte {
 	defer a.named("Apply", e.Index)
 	return a.machine.Apply(Command{Index: e.Index, Term: e.Term, Data: e.Data})

@@ -34,7 +34,6 @@ type checker struct {
 	settledAt raft.Index
 	leaders   map[raft.Term]raft.NodeID
 	votes     map[ballot]raft.NodeID
-	spoke     map[raft.NodeID]raft.Term // the highest term a node ever had on its disk
 
 	chains  map[raft.Index]applied
 	refused map[uint64]string // hashes of commands whose client was told that they never happen
@@ -74,7 +73,7 @@ type applied struct {
 func newChecker(s *Sim) *checker {
 	return &checker{
 		sim: s, entries: map[raft.EntryID]known{}, blocks: map[blockID]bool{}, leaders: map[raft.Term]raft.NodeID{},
-		votes: map[ballot]raft.NodeID{}, spoke: map[raft.NodeID]raft.Term{},
+		votes:  map[ballot]raft.NodeID{},
 		chains: map[raft.Index]applied{}, refused: map[uint64]string{},
 	}
 }

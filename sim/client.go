@@ -57,7 +57,7 @@ func (s *Sim) newClient(id int) *client {
 
 // next begins the next operation, after a session is open if it needs one.
 func (c *client) next() {
-	if c.stopped || c.sim.over(c) {
+	if c.stopped || c.sim.finished {
 		c.stopped = true
 		return
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-raft/troupe/actors"
-	"github.com/troupe-raft/troupe/election"
 	"github.com/troupe-raft/troupe/persister"
 	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/remote"
@@ -210,5 +209,4 @@ var (
 	_ persister.Storage = (*store)(nil)
 	_ remote.Transport  = (*transport)(nil)
 	_ actor.Process     = (*answer)(nil)
-	_                   = election.Timeout{}
 )

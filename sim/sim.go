@@ -213,6 +213,3 @@ func (s *Sim) after(d time.Duration, f func()) {
 		}
 	})
 }
-
-// over says whether a client has asked enough.
-func (s *Sim) over(*client) bool { return s.finished }

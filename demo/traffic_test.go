@@ -43,7 +43,7 @@ const (
 	hasty    = 200 * time.Millisecond // after which an impatient client gives up
 	settled  = 40                     // operations after which a client turns to other nodes, under another session
 	parting  = time.Second            // for the end of a session, which may fail
-	verdict  = time.Minute            // for a checker to decide
+	verdict  = 10_000_000             // tries of a checker to decide on one key
 	linear   = "linearizable"
 	lease    = "lease"
 	minimum  = 300 // operations that must be answered in a test

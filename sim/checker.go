@@ -16,10 +16,15 @@ type Violation struct {
 	Detail   string
 	Step     uint64
 	At       time.Duration
+	Stack    string // of a panic
 }
 
 func (v *Violation) Error() string {
-	return fmt.Sprintf("%s: %s (step %d, %v)", v.Property, v.Detail, v.Step, v.At)
+	s := fmt.Sprintf("%s: %s (step %d, %v)", v.Property, v.Detail, v.Step, v.At)
+	if v.Stack != "" {
+		s += "\n" + v.Stack
+	}
+	return s
 }
 
 // A checker sees all nodes at once and knows everything that ever happened. It keeps the first violation.

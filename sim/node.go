@@ -189,6 +189,7 @@ func (e *ear) Handle(_ context.Context, r slog.Record) error {
 	if strings.Contains(r.Message, "unexpected message") {
 		e.sim.check.fail("every message is expected", "%s%s", r.Message, attrs(r))
 	}
+	e.sim.heard(r)
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 type Report struct {
 	Config    Config
 	Violation *Violation // nil: every property held
+	Unjudged  string     // why nobody can tell whether what the clients were told is linearizable; empty when it is
 	Steps     uint64     // messages and timers delivered
 	Virtual   time.Duration
 	Trace     uint64   // a digest of every step
@@ -39,9 +40,14 @@ func Run(cfg Config) *Report { return New(cfg).Run() }
 
 // Run lets everything happen. Call it once.
 func (s *Sim) Run() *Report {
+	s.guarded(s.play)
+	return s.report()
+}
+
+func (s *Sim) play() {
 	s.until(func() bool { return s.clock.Now() >= s.cfg.Length || s.ended() })
 	if s.ended() {
-		return s.report()
+		return
 	}
 	if s.cfg.Liveness && s.check.first == nil {
 		s.recover()
@@ -49,7 +55,6 @@ func (s *Sim) Run() *Report {
 	if s.check.first == nil {
 		s.judge()
 	}
-	return s.report()
 }
 
 // ended reports whether a repeated run has come as far as it was to.
@@ -277,7 +282,7 @@ func (s *Sim) roles() string {
 
 func (s *Sim) report() *Report {
 	r := &Report{
-		Config: s.cfg, Violation: s.check.first, Steps: s.stage.Steps(), Virtual: s.clock.Now(), Trace: s.trace.sum, Struck: s.struck,
+		Config: s.cfg, Violation: s.check.first, Unjudged: s.record.unjudged, Steps: s.stage.Steps(), Virtual: s.clock.Now(), Trace: s.trace.sum, Struck: s.struck,
 		Calls: len(s.record.calls), Ended: s.record.ended, Committed: len(s.check.log), Elections: s.check.elections, Changes: s.check.changes,
 		Restores: s.check.restores, Waiting: s.mostWaiting, InFlight: s.mostInFlight, Leases: s.check.leases, Sent: s.net.sent, Dropped: s.net.dropped + s.net.lost, Doubled: s.net.doubled, Counts: s.counts,
 	}
@@ -291,9 +296,12 @@ func (s *Sim) report() *Report {
 func (r *Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d: %d nodes, %d spares, %d steps in %v; %d elections, %d committed, %d of %d calls ended, %d changes, %d restores, %d sent, %d lost, %d doubled, %d torn, at most %d waited and %d were in flight, trace %016x",
-		r.Config.Seed, r.Config.Nodes, r.Config.Spares, r.Steps, r.Virtual.Round(time.Millisecond), r.Elections, r.Committed, r.Ended, r.Calls, r.Changes, r.Restores, r.Sent, r.Dropped, r.Doubled, r.Torn, r.Waiting, r.InFlight, r.Trace)
+		r.Config.Seed, r.Config.Nodes, max(r.Config.Spares, 0), r.Steps, r.Virtual.Round(time.Millisecond), r.Elections, r.Committed, r.Ended, r.Calls, r.Changes, r.Restores, r.Sent, r.Dropped, r.Doubled, r.Torn, r.Waiting, r.InFlight, r.Trace)
 	if r.Violation != nil {
 		fmt.Fprintf(&b, "\nVIOLATED %v", r.Violation)
+	}
+	if r.Unjudged != "" {
+		fmt.Fprintf(&b, "\nNOT JUDGED: %s", r.Unjudged)
 	}
 	for _, k := range slices.Sorted(maps.Keys(r.Counts)) {
 		fmt.Fprintf(&b, "\n  %-50s %d", k, r.Counts[k])

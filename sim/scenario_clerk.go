@@ -250,7 +250,7 @@ func (sc *scenario) end() {
 	sc.t.Helper()
 	sc.judge()
 	sc.healthy()
-	if n := sc.counts["judged too hard by porcupine"]; n > 0 {
-		sc.fatalf("porcupine could not tell whether the history is linearizable")
+	if why := sc.record.unjudged; why != "" {
+		sc.fatalf("not judged: %s", why)
 	}
 }

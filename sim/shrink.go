@@ -120,30 +120,6 @@ func (s *shrinker) fewerClients() {
 	}
 }
 
-// Command is what repeats the run.
-func (r *Report) Command() string {
-	c := r.Config
-	var b strings.Builder
-	fmt.Fprintf(&b, "go run ./sim/soak replay --seed %d", c.Seed)
-	if c.Salt != 0 {
-		fmt.Fprintf(&b, " --salt %d", c.Salt)
-	}
-	if c.Liveness {
-		b.WriteString(" --liveness")
-	}
-	if c.Clients != defaultClients {
-		fmt.Fprintf(&b, " --clients %d", c.Clients)
-	}
-	if c.Only != nil {
-		var only []string
-		for _, i := range c.Only {
-			only = append(only, fmt.Sprint(i))
-		}
-		fmt.Fprintf(&b, " --only=%s", strings.Join(only, ","))
-	}
-	return b.String()
-}
-
 // Schedule lists the faults that happened, one a line.
 func (r *Report) Schedule() string {
 	var b strings.Builder

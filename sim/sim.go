@@ -39,7 +39,7 @@ type Config struct {
 	Only     []int         // faults that happen, by place in the plan, spontaneous ones after it; nil: all
 	Broken   []Link        // these are cut from the first moment to the last, in the calm too
 	Until    time.Duration // a run that is repeated may end here, within Length; 0: no
-	Out      io.Writer     // for every step; nil: none
+	Out      io.Writer     `json:"-"` // for every step; nil: none
 }
 
 // Limits of a run.
@@ -51,6 +51,7 @@ const (
 	maxWaiting  = 5_000            // messages in mailboxes
 )
 
+// withDefaults fills in what is zero. What it filled in it leaves alone the next time, so that a report's Config is the run's.
 func (c Config) withDefaults() Config {
 	r := rand.New(rand.NewPCG(c.Seed, 0xc0f1))
 	if nodes := []int{1, 2, 3, 3, 3, 3, 4, 4, 4, 5}[r.IntN(10)]; c.Nodes == 0 {
@@ -59,7 +60,6 @@ func (c Config) withDefaults() Config {
 	if spares := r.IntN(3); c.Spares == 0 {
 		c.Spares = spares
 	}
-	c.Spares = max(c.Spares, 0)
 	if every := 20*time.Millisecond + time.Duration(r.Int64N(int64(480*time.Millisecond))); c.Every == 0 {
 		c.Every = every
 	}
@@ -78,7 +78,6 @@ func (c Config) withDefaults() Config {
 	if c.Clients == 0 {
 		c.Clients = defaultClients
 	}
-	c.Clients = max(c.Clients, 0)
 	if c.Keys == 0 {
 		c.Keys = 4
 	}
@@ -86,7 +85,7 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) ids() (ids []raft.NodeID) {
-	for i := range c.Nodes + c.Spares {
+	for i := range c.Nodes + max(c.Spares, 0) {
 		ids = append(ids, raft.NodeID(i+1))
 	}
 	return ids
@@ -121,6 +120,7 @@ type Sim struct {
 	check    *checker
 	record   *record
 	trace    *trace
+	pace     pace
 
 	rng       *rand.Rand // of faults that the plan leaves open
 	calm      bool       // the faults are over
@@ -147,7 +147,10 @@ func New(cfg Config) *Sim {
 	s.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
 	s.system.EventStream.Subscribe(s.event)
 	s.stage.SetCost(4 * time.Microsecond)
-	s.stage.Observe(func(d stage.Delivery) { s.trace.delivery(&d) })
+	s.stage.Observe(func(d stage.Delivery) {
+		s.trace.delivery(&d)
+		s.pace.step(s.check, &d)
+	})
 	s.check, s.record = newChecker(s), newRecord(s)
 	s.net, s.rng = newNetwork(s, s.rand("network")), s.rand("nemesis")
 	s.ids = cfg.ids()
@@ -156,16 +159,21 @@ func New(cfg Config) *Sim {
 	for i, id := range s.ids {
 		s.nodes[id] = &node{sim: s, id: id, founder: i < cfg.Nodes, disk: newDisk(id, s.rand(fmt.Sprintf("disk %d", id)), s.check)}
 	}
+	s.guarded(s.begin)
+	return s
+}
+
+// begin starts all that acts.
+func (s *Sim) begin() {
 	for _, id := range s.ids {
 		s.nodes[id].start()
 	}
-	for i := range cfg.Clients {
+	for i := range s.cfg.Clients {
 		c := s.newClient(i)
 		s.clients = append(s.clients, c)
 		c.pause(time.Duration(i) * time.Millisecond)
 	}
 	s.schedule()
-	return s
 }
 
 func (s *Sim) rand(name string) *rand.Rand { return s.stage.Rand(name) }

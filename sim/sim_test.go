@@ -65,6 +65,9 @@ func TestSeeds(t *testing.T) {
 	var sum Report
 	for _, r := range each(configs) {
 		complain(t, r)
+		if r.Unjudged != "" {
+			t.Errorf("not judged: %s: %s", r.Unjudged, r.Command())
+		}
 		for k, v := range r.Counts {
 			all[k] += v
 		}

@@ -2,13 +2,15 @@ package history
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/anishathalye/porcupine"
+	"pgregory.net/rapid"
 )
 
 // Operations of these tests. Their times are set by at.
@@ -87,7 +89,7 @@ var verdicts = []struct {
 func TestCheck(t *testing.T) {
 	for _, test := range verdicts {
 		t.Run(test.name, func(t *testing.T) {
-			got, report := Check(test.ops, time.Minute)
+			got, report := Check(test.ops, 1_000_000)
 			if got != test.want {
 				t.Errorf("got %v, want %v\n%v", got, test.want, report)
 			}
@@ -135,7 +137,7 @@ func stale() (ops []Op) {
 }
 
 func TestReport(t *testing.T) {
-	result, report := Check(stale(), time.Minute)
+	result, report := Check(stale(), 1_000_000)
 	if result != porcupine.Illegal {
 		t.Fatal(result)
 	}
@@ -206,15 +208,71 @@ func TestFree(t *testing.T) {
 	}
 }
 
-// TestNoTime gives a checker a hard history and hardly any time: it must not say that all is well.
-func TestNoTime(t *testing.T) {
+// TestNoTries gives a checker a hard history and few tries: it must not say that all is well, and each time say the same.
+func TestNoTries(t *testing.T) {
 	var ops []Op
 	for i := range 25 {
 		ops = append(ops, put("k", fmt.Sprint(i)).at(1, 1000))
 	}
 	ops = append(ops, get("k", Some("nobody's")).at(2, 1001))
-	result, report := Check(ops, 50*time.Millisecond)
+	result, report := Check(ops, 10_000)
 	if result != porcupine.Unknown || report == nil || !strings.Contains(report.String(), "no verdict on its 26 operations") {
+		t.Errorf("%v, %v", result, report)
+	}
+	easy := put("a", "1").at(1, 2)
+	if result, _ := Check(append(ops, easy), 10_000); result != porcupine.Unknown {
+		t.Errorf("%v beside a key that is easy", result)
+	}
+	stale := []Op{put("z", "1").at(1, 2), get("z", Missing).at(3, 4)}
+	if result, report := Check(append(ops, stale...), 10_000); result != porcupine.Illegal || report.Key != "z" {
+		t.Errorf("%v: a key that is too hard hides the fault of another", result)
+	}
+}
+
+// TestTriesAreCounted: what a verdict takes is the same every time, one try less is too few, and it is never called a fault.
+func TestTriesAreCounted(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ops := ByKey(draw(t, Get, Put, Append, CAS, Delete))["k"]
+		if rapid.Bool().Draw(t, "a fault") {
+			ops = append(ops, get("k", Some("nobody's")).at(20_000, 20_001))
+		}
+		left := math.MaxInt
+		want := place(Model(), ops, &left)
+		need := math.MaxInt - left
+		for tries := range need {
+			if got := place(Model(), ops, &tries); got != porcupine.Unknown {
+				t.Fatalf("%v after %d of %d tries", got, tries, need)
+			}
+			if got := check(Model(), ops, &tries); got != porcupine.Unknown && got != want {
+				t.Fatalf("%v with %d tries, %v with as many as it takes", got, tries, want)
+			}
+		}
+		if got := place(Model(), ops, &need); got != want || need != 0 {
+			t.Fatalf("%v with %d tries left, %v without a limit", got, need, want)
+		}
+	})
+}
+
+// TestUnseenWritesAreNoBurden: writes whose outcome is unknown and that nobody saw, which may stand in any order, do not keep a history
+// from being explained. One that was seen is not left out, and neither is the delete that explains a missing key.
+func TestUnseenWritesAreNoBurden(t *testing.T) {
+	var ops []Op
+	for i := range 25 {
+		ops = append(ops, put("k", fmt.Sprint("lost ", i)).unknown(int64(2*i)))
+	}
+	for i := range 5 {
+		ops = append(ops, put("k", fmt.Sprint("kept ", i)).at(100, 200))
+	}
+	ops = append(ops, get("k", Some("kept 3")).at(300, 301))
+	if result, report := Check(ops, 10_000); result != porcupine.Ok {
+		t.Errorf("%v, %v", result, report)
+	}
+	seen := append(slices.Clone(ops), get("k", Some("lost 7")).at(302, 303))
+	if result, report := Check(seen, 10_000); result != porcupine.Ok {
+		t.Errorf("one was seen: %v, %v", result, report)
+	}
+	few := []Op{put("k", "1").at(1, 2), del("k", false).unknown(3), get("k", Missing).at(4, 5)}
+	if result, report := Check(few, 10_000); result != porcupine.Ok {
 		t.Errorf("%v, %v", result, report)
 	}
 }

@@ -16,14 +16,14 @@ type Report struct {
 	Part      []Op   // operations that contradict each other by themselves, in the order of their calls
 	Free      bool   // they do so whatever the key held before them; else the key was missing
 	Total     int    // operations of the key in the whole history
-	Undecided bool   // there was no time to tell; Part is empty
+	Undecided bool   // there were too many orders to try; Part is empty
 	Notes     []Note // to be set by the caller: those between the first and the last operation are shown
 
 	all []Op
 }
 
 func newReport(key string, ops []Op) *Report {
-	s := &shortener{deadline: time.Now().Add(shortenTimeout)}
+	s := &shortener{left: shortenTries}
 	part := s.shortest(ops)
 	return &Report{Key: key, Part: part, Free: s.free, Total: len(ops), all: ops}
 }
@@ -31,7 +31,7 @@ func newReport(key string, ops []Op) *Report {
 // String is the report in words: one line an operation, with values shortened where they all begin alike.
 func (r *Report) String() string {
 	if r.Undecided {
-		return fmt.Sprintf("key %q: no verdict on its %d operations in time", r.Key, r.Total)
+		return fmt.Sprintf("key %q: no verdict on its %d operations", r.Key, r.Total)
 	}
 	var b strings.Builder
 	held := "the key is missing before them"
@@ -97,7 +97,7 @@ func (r *Report) WriteHTML(path string) error {
 	if last := r.last(); last != nil {
 		shown = until(shown, last.Return) // what came later explains nothing, and takes long
 	}
-	_, info := porcupine.CheckOperationsVerbose(Model(), Operations(shown), judgeTimeout)
+	_, info := porcupine.CheckOperationsVerbose(Model(), Operations(shown), drawTimeout)
 	notes := make([]porcupine.Annotation, 0, len(r.Notes))
 	for _, n := range r.Notes {
 		notes = append(notes, porcupine.Annotation{Tag: "faults", Start: n.Time, Description: n.Text})
@@ -107,6 +107,8 @@ func (r *Report) WriteHTML(path string) error {
 }
 
 const (
+	drawTimeout = 2 * time.Second // for a picture: what is found by then is drawn
+
 	longValue = 48 // bytes from which on a value is shortened
 	valueEnd  = 40 // bytes of its end that stay
 )

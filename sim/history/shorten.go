@@ -5,27 +5,29 @@ import (
 	"math"
 	"slices"
 	"sort"
-	"time"
 
 	"github.com/anishathalye/porcupine"
 )
 
 const (
-	shortenTimeout = 10 * time.Second // to look for the shortest part of a history
-	judgeTimeout   = 2 * time.Second  // for each look at a part
+	shortenTries = 5_000_000 // to look for the shortest part of a history
+	lookTries    = 500_000   // for each look at a part
 )
 
 // A shortener looks for a small part of an illegal history of one key that is illegal by itself. What it cuts off makes
-// fewer demands, so that the part proves the fault of the whole. A part too hard to judge in time counts as explained.
+// fewer demands, so that the part proves the fault of the whole. A part too hard to judge counts as explained.
 type shortener struct {
-	deadline time.Time
-	free     bool // the part is illegal whatever the key held before it
+	left int  // tries
+	free bool // the part is illegal whatever the key held before it
 }
 
 // illegal reports whether nothing explains some operations of one key.
 func (s *shortener) illegal(ops []Op) bool {
-	left := min(time.Until(s.deadline), judgeTimeout)
-	return left > 0 && porcupine.CheckOperationsTimeout(model(s.free), Operations(ops), left) == porcupine.Illegal
+	look := min(s.left, lookTries)
+	s.left -= look
+	result := check(model(s.free), ops, &look)
+	s.left += look
+	return result == porcupine.Illegal
 }
 
 // shortest returns such a part. Its last return is the one that made the history illegal.

@@ -10,6 +10,8 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,7 +24,7 @@ var errViolated = errors.New("a property was violated")
 
 func main() {
 	debug.SetGCPercent(400) // runs are short, and their garbage is most of the work
-	if err := command().Execute(); err != nil {
+	if err := command(sim.Run).Execute(); err != nil {
 		if !errors.Is(err, errViolated) {
 			fmt.Fprintln(os.Stderr, "soak:", err)
 		}
@@ -30,8 +32,9 @@ func main() {
 	}
 }
 
-func command() *cobra.Command {
-	var o options
+// command is all of it; run runs one configuration.
+func command(run func(sim.Config) *sim.Report) *cobra.Command {
+	o := options{run: run}
 	c := &cobra.Command{
 		Use: "soak", Short: "Simulate clusters under faults, from one seed after another", Args: cobra.NoArgs,
 		SilenceUsage: true, SilenceErrors: true,
@@ -50,25 +53,23 @@ func command() *cobra.Command {
 	f.StringVar(&o.mode, "mode", "both", "safety: faults for ever; liveness: they end, and then all must go well; both: in turn")
 	f.DurationVar(&o.progress, "progress", 10*time.Second, "print a line this often")
 	f.DurationVar(&o.shrink, "shrink", 2*time.Minute, "time that may be spent on a smaller schedule")
-	c.AddCommand(replayCommand())
+	f.DurationVar(&o.patience, "patience", time.Minute, "name a run that takes longer than this, again and again")
+	f.DurationVar(&o.limit, "limit", 5*time.Minute, "give up on one that takes longer than this")
+	c.AddCommand(replayCommand(run))
 	return c
 }
 
-func replayCommand() *cobra.Command {
+func replayCommand(run func(sim.Config) *sim.Report) *cobra.Command {
 	var cfg sim.Config
-	var only []int
 	var trace bool
 	c := &cobra.Command{
 		Use: "replay", Short: "Repeat one run and print its faults, or every step", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			out := c.OutOrStdout()
-			if c.Flags().Changed("only") {
-				cfg.Only = append([]int{}, only...)
-			}
 			if trace {
 				cfg.Out = out
 			}
-			return replay(cfg, out)
+			return conclude(run(cfg), out)
 		},
 	}
 	f := c.Flags()
@@ -77,13 +78,23 @@ func replayCommand() *cobra.Command {
 	f.BoolVar(&cfg.Liveness, "liveness", false, "the faults end, and then all must go well")
 	f.IntVar(&cfg.Nodes, "nodes", 0, "founders; 0: drawn from the seed")
 	f.IntVar(&cfg.Clients, "clients", 0, "clients; 0: the default, below 0: none")
-	f.IntSliceVar(&only, "only", nil, "numbers of the faults that happen; all when not given, none when empty")
+	f.Func("only", "numbers, with commas, of the faults that happen; all when not given, none when empty", func(text string) error {
+		cfg.Only = []int{}
+		for _, number := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' }) {
+			n, err := strconv.Atoi(number)
+			if err != nil {
+				return err
+			}
+			cfg.Only = append(cfg.Only, n)
+		}
+		return nil
+	})
+	f.Func("config", "other fields of the run's configuration (sim.Config), as JSON", cfg.Merge)
 	f.BoolVar(&trace, "trace", false, "print every step")
 	return c
 }
 
-func replay(cfg sim.Config, out io.Writer) error {
-	r := sim.Run(cfg)
+func conclude(r *sim.Report, out io.Writer) error {
 	fmt.Fprint(out, r.Schedule())
 	fmt.Fprintln(out, r)
 	if r.Violation != nil {

@@ -20,6 +20,9 @@ type options struct {
 	mode     string
 	progress time.Duration
 	shrink   time.Duration
+	patience time.Duration // with one run, before it is named
+	limit    time.Duration // of one run
+	run      func(sim.Config) *sim.Report
 }
 
 func (o *options) validate() error {
@@ -32,6 +35,8 @@ func (o *options) validate() error {
 		return fmt.Errorf("neither --minutes nor --runs is above 0: nothing to do")
 	case o.progress <= 0:
 		return fmt.Errorf("--progress %v is not above 0", o.progress)
+	case o.patience <= 0 || o.limit < o.patience:
+		return fmt.Errorf("--patience %v is not above 0, or --limit %v is below it", o.patience, o.limit)
 	}
 	return nil
 }
@@ -54,6 +59,7 @@ type tally struct {
 	steps  uint64
 	busy   time.Duration // of all workers
 	calls  int
+	vague  []string // runs whose clients' answers were too hard to judge: why, and how to repeat them
 	counts map[string]int
 	bad    *sim.Report // the first that violated a property
 }
@@ -65,6 +71,9 @@ func (t *tally) add(r *sim.Report, d time.Duration) {
 	t.steps += r.Steps
 	t.busy += d
 	t.calls += r.Ended
+	if r.Unjudged != "" {
+		t.vague = append(t.vague, r.Unjudged+": "+r.Command())
+	}
 	for k, n := range r.Counts {
 		t.counts[k] += n
 	}
@@ -88,7 +97,27 @@ func (o *options) soak(out io.Writer) error {
 	}
 	fmt.Fprintf(out, "seeds from %d on, mode %s, %d at once\n", o.seed, o.mode, o.workers)
 	start := time.Now()
-	t := &tally{counts: map[string]int{}}
+	t, w := &tally{counts: map[string]int{}}, newWatchdog(o.patience, o.limit)
+	done := o.work(start, t, w)
+	tick, look := time.NewTicker(o.progress), time.NewTicker(min(o.patience, time.Second))
+	defer tick.Stop()
+	defer look.Stop()
+	for {
+		select {
+		case <-tick.C:
+			fmt.Fprintln(out, t.line(time.Since(start)))
+		case now := <-look.C:
+			if err := w.look(out, now); err != nil {
+				return err
+			}
+		case <-done:
+			return o.conclude(out, t, time.Since(start))
+		}
+	}
+}
+
+// work starts the workers and returns what is closed when all have ended.
+func (o *options) work(start time.Time, t *tally, w *watchdog) (done chan struct{}) {
 	var next atomic.Uint64
 	var stop atomic.Bool
 	over := func(n uint64) bool {
@@ -101,8 +130,9 @@ func (o *options) soak(out io.Writer) error {
 	for range o.workers {
 		workers.Go(func() {
 			for n := next.Add(1) - 1; !over(n) && !stop.Load(); n = next.Add(1) - 1 {
-				began := time.Now()
-				r := sim.Run(o.config(n))
+				began := w.begin(n, o.config(n))
+				r := o.run(o.config(n))
+				w.end(n)
 				t.add(r, time.Since(began))
 				if r.Violation != nil {
 					stop.Store(true)
@@ -110,19 +140,9 @@ func (o *options) soak(out io.Writer) error {
 			}
 		})
 	}
-	done := make(chan struct{})
+	done = make(chan struct{})
 	go func() { workers.Wait(); close(done) }()
-	tick := time.NewTicker(o.progress)
-	defer tick.Stop()
-	for running := true; running; {
-		select {
-		case <-tick.C:
-			fmt.Fprintln(out, t.line(time.Since(start)))
-		case <-done:
-			running = false
-		}
-	}
-	return o.conclude(out, t, time.Since(start))
+	return done
 }
 
 // conclude says what all runs came to.
@@ -132,12 +152,28 @@ func (o *options) conclude(out io.Writer, t *tally, elapsed time.Duration) error
 		for _, k := range slices.Sorted(maps.Keys(t.counts)) {
 			fmt.Fprintf(out, "  %8d  %s\n", t.counts[k], k)
 		}
-		fmt.Fprintln(out, "no property was violated")
+		for _, run := range t.vague {
+			fmt.Fprintf(out, "NOT JUDGED: %s\n", run)
+		}
+		fmt.Fprintf(out, "no property was violated; %d of %d runs could not be judged by what their clients were told\n", len(t.vague), t.runs)
 		return nil
 	}
 	fmt.Fprintf(out, "\n%v\n\nlooking for a smaller schedule …\n", t.bad)
-	small := sim.Shrink(t.bad, o.shrink)
+	small := o.smaller(out, t.bad)
 	fmt.Fprintf(out, "\nseed %d violated %q with %d faults and %d clients:\n%s\nto see it again:\n  %s --trace\n",
 		small.Config.Seed, small.Violation.Property, len(small.Struck), small.Config.Clients, small.Schedule(), small.Command())
 	return errViolated
+}
+
+// smaller shrinks a schedule. It makes do with the one that was found if a smaller one does not come to an end.
+func (o *options) smaller(out io.Writer, found *sim.Report) *sim.Report {
+	small := make(chan *sim.Report, 1)
+	go func() { small <- sim.Shrink(found, o.shrink) }()
+	select {
+	case r := <-small:
+		return r
+	case <-time.After(o.shrink + o.limit):
+		fmt.Fprintf(out, "a run of a smaller schedule does not end:\n%s\n", stacks())
+		return found
+	}
 }

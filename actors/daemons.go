@@ -34,12 +34,24 @@ func backoff(s stage.Stage, log *slog.Logger) *stage.Backoff {
 // HandleFailure supervises the daemons: the applier's panic ends this run of the replica (a bare restart would
 // skip an entry), the others restart. It runs on the replica's own turn.
 func (r *replica) HandleFailure(system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, rs *actor.RestartStatistics, reason, message any) {
+	lose(message)
 	if child.Equal(r.applier) {
 		supervisor.StopChildren(child)
 		system.Root.Send(r.handle.pid.Load(), &daemonCrash{child: child, reason: reason})
 		return
 	}
 	r.supervision.HandleFailure(system, supervisor, child, rs, reason, message)
+}
+
+// lose answers whoever waits for a message that a daemon panicked at: it comes no second time, and the daemon may not have noted it. If it
+// has, it answers once more when it stops, which does nothing. Committed entries are noted here.
+func lose(message any) {
+	switch m := actor.UnwrapEnvelopeMessage(message).(type) {
+	case *applier.Barrier:
+		m.Dropped()
+	case *snapshotter.Take:
+		m.Dropped()
+	}
 }
 
 // spawnDaemons starts the children of this run. Each reports OnDuty and gets its orders then.

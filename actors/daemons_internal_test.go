@@ -1,0 +1,61 @@
+package actors
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-raft/troupe/applier"
+	"github.com/troupe-raft/troupe/snapshotter"
+	"github.com/troupe-raft/troupe/stage"
+)
+
+// A warden supervises nobody.
+type warden struct{ actor.Supervisor }
+
+func (warden) StopChildren(...*actor.PID)    {}
+func (warden) RestartChildren(...*actor.PID) {}
+
+// A daemon panics at a message before it has noted who waits for it: they are told, and their credit comes back.
+func TestMessageThatADaemonPanicsAtIsAnswered(t *testing.T) {
+	system := actor.NewActorSystem()
+	defer system.Shutdown()
+	group := system.Root.Spawn(actor.PropsFromFunc(func(actor.Context) {}))
+	apply, snapshot := actor.NewPID("local", "applier"), actor.NewPID("local", "snapshotter")
+	handle := &Group{system: system}
+	handle.credit.maxEntries, handle.credit.maxBytes = 10, 10
+	handle.pid.Store(group)
+	r := &replica{handle: handle, daemons: daemons{applier: apply, snapshotter: snapshot}, supervision: &stage.Backoff{Stage: stage.NewSeeded(1)}}
+	for name, c := range map[string]struct {
+		child   *actor.PID
+		kind    requestKind
+		message func(*request) any
+		want    error
+	}{
+		"read": {apply, readRequest, func(q *request) any {
+			return &applier.Barrier{Index: 7, Waiter: readers{q}}
+		}, ErrStopped},
+		"snapshot": {snapshot, snapshotRequest, func(q *request) any {
+			return &actor.MessageEnvelope{Message: &snapshotter.Take{Waiter: q}}
+		}, snapshotter.ErrStopped},
+	} {
+		q := &request{kind: c.kind, done: make(chan struct{}, 1)}
+		if !handle.admit(q) {
+			t.Fatalf("%s: no credit", name)
+		}
+		r.HandleFailure(system, warden{}, c.child, actor.NewRestartStatistics(), "a panic", c.message(q))
+		select {
+		case <-q.done:
+			if !errors.Is(q.err, c.want) {
+				t.Errorf("%s: answered %v", name, q.err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s: no answer", name)
+		}
+	}
+	if n := handle.credit.entries.Load(); n != 0 {
+		t.Errorf("credit for %d entries is gone", n)
+	}
+}

@@ -24,6 +24,8 @@ const (
 	opsPerKey     = 25              // of each client: then it goes on with other keys, so that values stay short
 )
 
+var errDown = errors.New("node is down")
+
 // A client asks one thing after another, and records what it asked and was told.
 type client struct {
 	sim      *Sim
@@ -127,10 +129,14 @@ func (c *client) try() {
 	}
 	to := c.sim.nodes[c.target]
 	clock := c.sim.clock
-	c.timer = clock.AfterFunc(clientTimeout, func() { c.timedOut(a) })
+	settled := c.sim.settled
+	c.timer = clock.AfterFunc(clientTimeout, func() { c.timedOut(a, settled) })
 	clock.AfterFunc(c.lag(), func() {
 		l := to.life
 		if l == nil || l.group == nil {
+			if c.sim.calm { // a machine that is down for good refuses the connection
+				clock.AfterFunc(c.lag(), func() { c.told(a, op, &actors.Refused{Err: errDown}, "", false) })
+			}
 			return
 		}
 		l.ask(message, func(answer any) {
@@ -251,10 +257,13 @@ func (c *client) again() {
 	})
 }
 
-// timedOut: the answer, or the question, was lost.
-func (c *client) timedOut(attempt uint64) {
+// timedOut: the answer, or the question, was lost. That cannot be when all had settled before the client asked.
+func (c *client) timedOut(attempt uint64, settled bool) {
 	if attempt != c.attempt {
 		return
+	}
+	if settled {
+		c.sim.check.fail("clients are answered in the calm", "client %d is not, within %v, by node %d: %s; %s", c.id, clientTimeout, c.target, c.sim.unanswered(nil), c.sim.roles())
 	}
 	c.sim.count("client timeout")
 	c.elsewhere()

@@ -1,15 +1,20 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/troupe-raft/troupe/persister"
 )
 
-// hurt reports whether the disk was made to fail, or rotted.
-func (d *disk) hurt() bool {
-	return d.rots > 0 || d.life != nil && d.life.failure != nil
+// caused reports whether a replica's failure is the disk's: it names the injected fault, or the bit that rotted.
+func (d *disk) caused(reason error) bool {
+	var corrupt *persister.CorruptError
+	failed := d.life != nil && d.life.failure != nil && errors.Is(reason, d.life.failure)
+	return failed || d.rots > 0 && errors.As(reason, &corrupt)
 }
 
 // fs is the node's file system for snapshot files, which fails when it was told to.

@@ -43,7 +43,7 @@ func (s *Sim) strike(number int, f Fault) {
 			s.count("fault skew")
 		}
 	case Panic:
-		s.bombs = append(s.bombs, bomb{node: n, pkg: f.In, left: f.N})
+		s.bombs = append(s.bombs, &bomb{node: n, pkg: f.In, left: f.N})
 		s.after(f.For+200*time.Millisecond, func() { s.reviveBroken(n) })
 	case PanicIn:
 		if n.life != nil {
@@ -161,10 +161,11 @@ func (s *Sim) rot(n *node) {
 // respawn stops the group's actor and spawns another.
 func (s *Sim) respawn(n *node) {
 	l := n.life
-	if l == nil || l.group == nil || n.starting {
+	if l == nil || l.group == nil || n.starting || l.respawning {
 		return
 	}
 	s.count("fault restart-only")
+	l.respawning = true
 	l.system.Root.Stop(l.group.PID())
 	s.after(20*time.Millisecond, func() { s.spawnAgain(n, l) })
 }
@@ -178,7 +179,7 @@ func (s *Sim) spawnAgain(n *node, l *life) {
 		s.after(20*time.Millisecond, func() { s.spawnAgain(n, l) })
 		return
 	}
-	l.failed = nil
+	l.failed, l.respawning = nil, false
 	l.spawn()
 }
 
@@ -315,9 +316,9 @@ type bomb struct {
 
 // sabotage springs the bombs. Only daemons are hit: actors that a group or a host has spawned.
 func (s *Sim) sabotage(d stage.Delivery) any {
-	for i := range s.bombs {
-		b := &s.bombs[i]
-		if b.node.life == nil || d.Node != b.node.life.stage.Name() || strings.Count(d.Actor, "/") != 1 || d.Message == nil {
+	for i, b := range s.bombs {
+		l := b.node.life
+		if l == nil || d.Node != l.stage.Name() || strings.Count(d.Actor, "/") != 1 || d.Message == nil {
 			continue
 		}
 		typ := reflect.TypeOf(d.Message)
@@ -330,9 +331,10 @@ func (s *Sim) sabotage(d stage.Delivery) any {
 		if b.left--; b.left > 0 {
 			return nil
 		}
-		s.bombs = append(s.bombs[:i], s.bombs[i+1:]...)
+		s.bombs = slices.Delete(s.bombs, i, i+1)
 		s.trace.note("bomb: %s of %s panics at %s", b.pkg, d.Node, s.trace.name(d.Message))
 		s.count("panic in " + b.pkg)
+		l.panics[b.pkg]++
 		return errSabotage
 	}
 	return nil

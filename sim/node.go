@@ -52,13 +52,18 @@ type life struct {
 	log     *slog.Logger
 	trap    string // the callback that panics next
 	failed  error  // why the replica is down for good
+
+	respawning bool           // the simulator stopped the replica, and another is to follow
+	restarts   int            // of this replica, after crashes
+	panics     map[string]int // that were injected into daemons, by package
+	open       []*question    // that are not answered; in the order asked
 }
 
 // start begins a life from what the disk kept.
 func (n *node) start() {
 	s := n.sim
 	n.lives++
-	l := &life{node: n, stage: s.stage.Node(fmt.Sprintf("n%d", n.id))}
+	l := &life{node: n, stage: s.stage.Node(fmt.Sprintf("n%d", n.id)), panics: map[string]int{}}
 	if n.skew != nil {
 		n.skew(l.stage)
 	}
@@ -92,7 +97,12 @@ func (l *life) spawn() {
 		l.node.sim.check.fail("groups start", "node %d: %v", l.node.id, err)
 		return
 	}
-	l.group = group
+	l.group, l.restarts = group, 0
+}
+
+// running reports whether the replica takes part.
+func (l *life) running() bool {
+	return l.group != nil && l.failed == nil && !l.respawning && !l.group.Status().Stopped
 }
 
 // crash ends the life between two messages, with what was not synced.
@@ -119,25 +129,59 @@ func (s *Sim) event(event any) {
 	case *actors.ReplicaFailed:
 		s.replicaFailed(s.nodes[e.Node], e.Reason)
 	case *actors.ReplicaRestarted:
-		s.trace.note("node %d restarts its replica: %s", e.Node, firstLine(e.Reason.Error()))
-		if !sabotaged(e.Reason) && !s.nodes[e.Node].disk.hurt() {
-			s.check.fail("replicas crash only when something panicked", "node %d: %v", e.Node, e.Reason)
-		}
+		s.replicaRestarted(s.nodes[e.Node], e.Reason)
 	}
 }
 
-// replicaFailed: a replica goes down for good only for its disk's sake.
+// replicaRestarted: a replica crashes only for a panic that was injected.
+func (s *Sim) replicaRestarted(n *node, reason error) {
+	s.trace.note("node %d restarts its replica: %s", n.id, firstLine(reason.Error()))
+	if n.life != nil {
+		n.life.restarts++
+	}
+	if !sabotaged(reason) {
+		s.check.fail("replicas crash only when something panicked", "node %d: %v", n.id, reason)
+	}
+}
+
+// replicaFailed: a replica goes down for good only for its disk's sake, or after more panics than it is to endure.
 func (s *Sim) replicaFailed(n *node, reason error) {
 	if n.life != nil {
 		n.life.failed = reason
 	}
 	s.trace.note("node %d failed: %s", n.id, firstLine(reason.Error()))
-	if !n.disk.hurt() && !sabotaged(reason) {
+	if !n.disk.caused(reason) && !(sabotaged(reason) && n.life.exhausted()) {
 		s.check.fail("replicas fail only with their disk", "node %d: %v", n.id, reason)
 	}
 }
 
+// How many panics the actors endure, by their documentation: a replica is restarted five times within a minute, a daemon ten times. A
+// persister that panicked leaves a disk behind that nobody knows.
+const (
+	replicaRestarts = 5
+	daemonRestarts  = 10
+)
+
+// exhausted reports whether so many panics were injected that a replica of this node may go down for good.
+func (l *life) exhausted() bool {
+	return l != nil && (l.restarts >= replicaRestarts || l.panics["heartbeat"] > daemonRestarts || l.panics["persister"] > 0)
+}
+
+// sabotaged reports whether a panic that was injected is the reason.
 func sabotaged(reason error) bool { return strings.Contains(reason.Error(), errSabotage.Error()) }
+
+// present: a replica ends with a word about it, ReplicaFailed, or because the simulator stopped it.
+func (s *Sim) present() {
+	for _, id := range s.ids {
+		l := s.nodes[id].life
+		if l == nil || l.group == nil || l.failed != nil || l.respawning {
+			continue
+		}
+		if _, there := l.host.Group(groupID); !there {
+			s.check.fail("no replica ends silently", "node %d has none, and nobody said why", id)
+		}
+	}
+}
 
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
@@ -152,33 +196,6 @@ func (l *life) mayPanic(callback string) {
 		panic(errSabotage)
 	}
 }
-
-// ask sends a request to the node's group; reply runs on the driver's goroutine, once, unless the node crashes before.
-func (l *life) ask(message any, reply func(any)) {
-	answer := &answer{system: l.system, reply: reply}
-	pid, ok := l.system.ProcessRegistry.Add(answer, l.system.ProcessRegistry.NextId())
-	if !ok {
-		panic("sim: actor id is taken")
-	}
-	answer.pid = pid
-	l.system.Root.RequestWithCustomSender(l.group.PID(), message, pid)
-}
-
-// An answer is the process that a request names as its sender.
-type answer struct {
-	system *actor.ActorSystem
-	pid    *actor.PID
-	reply  func(any)
-}
-
-func (a *answer) SendUserMessage(_ *actor.PID, message any) {
-	_, content, _ := actor.UnwrapEnvelope(message)
-	a.system.ProcessRegistry.Remove(a.pid)
-	a.reply(content)
-}
-
-func (a *answer) SendSystemMessage(*actor.PID, any) {}
-func (a *answer) Stop(*actor.PID)                   {}
 
 // An ear listens to the log for what must never be said. It implements slog.Handler.
 type ear struct{ sim *Sim }
@@ -209,5 +226,4 @@ var (
 	_ actors.Store      = (*store)(nil)
 	_ persister.Storage = (*store)(nil)
 	_ remote.Transport  = (*transport)(nil)
-	_ actor.Process     = (*answer)(nil)
 )

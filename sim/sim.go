@@ -46,9 +46,8 @@ type Config struct {
 const (
 	defaultClients = 4
 
-	calmLimit   = 60 * time.Second // virtual, to become alive again after the faults
-	maxInFlight = 5_000            // messages on the network; a hundredth of it is usual
-	maxWaiting  = 5_000            // messages in mailboxes
+	maxInFlight = 5_000 // messages on the network; a hundredth of it is usual
+	maxWaiting  = 5_000 // messages in mailboxes
 )
 
 // withDefaults fills in what is zero. What it filled in it leaves alone the next time, so that a report's Config is the run's.
@@ -124,9 +123,11 @@ type Sim struct {
 
 	rng       *rand.Rand // of faults that the plan leaves open
 	calm      bool       // the faults are over
-	finished  bool       // clients begin nothing new
+	settled   bool       // and what they left behind, too: every client's question must be answered
+	lull      Calm
+	finished  bool // clients begin nothing new
 	rotted    bool
-	bombs     []bomb
+	bombs     []*bomb
 	ledBefore raft.NodeID // whoever last had a hasty operator
 	planned   int         // faults of the plan, left out or not
 	sprung    int         // spontaneous faults, left out or not

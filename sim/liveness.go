@@ -1,0 +1,275 @@
+package sim
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// Limits of the calm, in virtual time.
+const (
+	handful = 5 * time.Millisecond // longer than any mailbox takes to be emptied
+
+	settleWithin = 20 * time.Second    // until a leader has led undisturbed for as long as settling takes
+	settling     = 3 * time.Second / 2 // longer than whatever a fault left on its way: late messages, stalled syncs, pauses of daemons
+	busy         = time.Second         // of what follows, in which clients go on
+	watch        = 3 * time.Second     // in all, in which nothing may change
+	finishWithin = 5 * time.Second     // from the end of the busy time until every client has its answer
+)
+
+// A Calm is how long a cluster took to live again, each counted from the end of the faults.
+type Calm struct {
+	Led, Settled, Done time.Duration
+}
+
+// recover ends all faults and demands life.
+func (s *Sim) recover() {
+	s.heal()
+	if !s.viable() {
+		s.count("no quorum is left")
+		return
+	}
+	begun := s.clock.Now()
+	if !s.settle(begun) {
+		return
+	}
+	s.lull.Settled = s.clock.Now() - begun
+	s.settled = true
+	s.steady()
+	s.demand(finishWithin, "every client finishes", s.idle)
+	s.demand(finishWithin, "all nodes converge", s.equal)
+	s.demand(finishWithin, "every request is answered", func() bool { return s.unanswered(nil) == "" })
+	s.lull.Done = s.clock.Now() - begun
+}
+
+// demand waits for what must come in time.
+func (s *Sim) demand(within time.Duration, property string, condition func() bool) {
+	deadline := s.clock.Now() + within
+	met := false
+	s.until(func() bool {
+		met = met || condition()
+		return met || s.clock.Now() > deadline
+	})
+	if !met {
+		s.check.fail(property, "not within %v, %d clients and these requests wait: %s; %s", within, s.waiting(), s.unanswered(nil), s.roles())
+	}
+}
+
+// settle waits until one node has led for a while with nothing left over from the time of the faults.
+func (s *Sim) settle(begun time.Duration) bool {
+	since := begun // something was last left over
+	why := ""
+	s.until(func() bool {
+		now := s.clock.Now()
+		if left := s.unsettled(); left != "" {
+			since, why = now, left
+		}
+		if s.lull.Led == 0 && s.led() {
+			s.lull.Led = now - begun
+		}
+		return now-since > settling || now-begun > settleWithin
+	})
+	if s.clock.Now()-since <= settling {
+		s.check.fail(why, "not for %v without a break, within %v after the faults ended; open requests: %s; %s", settling, settleWithin, s.unanswered(nil), s.roles())
+	}
+	return s.check.first == nil
+}
+
+// unsettled names what is not as it must become, empty if all is.
+func (s *Sim) unsettled() string {
+	if !s.led() {
+		return "there is a leader"
+	}
+	id, v := s.leader().id, &s.leader().life.view
+	switch {
+	case s.unanswered(isOperators) != "":
+		return "operators are answered"
+	case v.members.Joint() || len(v.node.ChangesIn(v.commit+1, v.last.Index)) > 0:
+		return "changes of the membership end"
+	case !v.members.IsVoter(id):
+		return "the leader has a vote"
+	}
+	for _, id := range s.ids {
+		if l := s.nodes[id].life; l != nil && !s.nodes[id].gone && !l.running() {
+			return "replicas run"
+		}
+	}
+	return ""
+}
+
+// steady: in the calm, busy first and idle then, one node leads, in one term, and is followed by all.
+func (s *Sim) steady() {
+	leader, elections, begun := s.leader(), s.check.elections, s.clock.Now()
+	s.until(func() bool {
+		now := s.clock.Now()
+		s.finished = now > begun+busy
+		if why := s.unsettled(); why != "" || s.check.elections != elections || s.leader() != leader {
+			s.check.fail("a leader stays", "not node %d, %v after all had settled (%s): %s", leader.id, now-begun, why, s.roles())
+		}
+		return now > begun+watch
+	})
+}
+
+// unanswered lists the requests, of those that are of the kind asked for, that were asked of replicas that live and have had no answer.
+func (s *Sim) unanswered(which func(*question) bool) string {
+	var all []string
+	for _, id := range s.ids {
+		l := s.nodes[id].life
+		if l == nil {
+			continue
+		}
+		for _, q := range l.open {
+			if which == nil || which(q) {
+				all = append(all, q.String())
+			}
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// heal makes the weather fair, clocks right and disks whole, and brings every node up that can be.
+func (s *Sim) heal() {
+	now := s.clock.Now()
+	s.calm = true
+	s.bombs = nil
+	s.net.general = fair
+	clear(s.net.links)
+	s.trace.note("calm")
+	s.until(func() bool { return s.clock.Now() > now+handful }) // what operators asked for has begun by then, and can be seen
+	s.present()
+	s.bury()
+	for _, id := range s.ids {
+		n := s.nodes[id]
+		n.disk.failSync, n.disk.failWrite, n.disk.failFile, n.disk.full, n.disk.stalled = 0, 0, 0, false, 0
+		n.skew = nil
+		if n.life != nil {
+			n.life.trap = ""
+			n.life.stage.SetSkew(0, 1)
+			if (n.life.failed != nil || n.life.respawning) && !n.gone {
+				n.crash()
+			}
+		}
+		s.up(n)
+	}
+}
+
+// bury leaves some nodes down for good, in half of the runs, as long as every membership that may be in force keeps its quorums.
+func (s *Sim) bury() {
+	if s.rng.IntN(2) == 0 {
+		return
+	}
+	inForce := s.inForce()
+	for _, i := range s.rng.Perm(len(s.ids)) {
+		n := s.nodes[s.ids[i]]
+		lost := n.gone
+		n.gone = true
+		for _, m := range inForce {
+			if !quorum(m, func(id raft.NodeID) bool { return !s.nodes[id].gone }) {
+				n.gone = lost
+				break
+			}
+		}
+		if n.gone && !lost {
+			n.crash()
+			s.count("nodes left down")
+			s.trace.note("node %d stays down", n.id)
+		}
+	}
+}
+
+// viable reports whether every membership that may be in force has a quorum of nodes that can live.
+func (s *Sim) viable() bool {
+	for _, m := range s.inForce() {
+		if !quorum(m, func(id raft.NodeID) bool { return !s.nodes[id].gone }) {
+			return false
+		}
+	}
+	return true
+}
+
+// inForce is the committed membership and every one beyond it that some disk holds or some replica goes by.
+func (s *Sim) inForce() []raft.Membership {
+	all := []raft.Membership{s.check.settled}
+	for _, id := range s.ids {
+		if l := s.nodes[id].life; l != nil && l.view.node != nil { // nothing runs at this moment, so the rules may be looked at
+			for _, c := range l.view.node.ChangesIn(s.check.settledAt+1, l.view.node.LastIndex()) {
+				all = append(all, c.Membership)
+			}
+		}
+		for _, b := range s.nodes[id].disk.image(groupID).blocks {
+			changes, err := b.Changes()
+			if err != nil {
+				continue
+			}
+			for _, c := range changes {
+				if c.Index > s.check.settledAt {
+					all = append(all, c.Membership)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// members are the nodes that the newest membership names, that can live and that the leader can talk with: Raft has no other way to
+// reach them.
+func (s *Sim) members() (ids []raft.NodeID, leader *node) {
+	leader = s.leader()
+	if leader == nil {
+		return nil, nil
+	}
+	for _, id := range leader.life.view.members.IDs() {
+		if n := s.nodes[id]; n != nil && !n.gone && s.connected(leader.id, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, leader
+}
+
+func (s *Sim) connected(a, b raft.NodeID) bool {
+	return !slices.Contains(s.cfg.Broken, Link{a, b}) && !slices.Contains(s.cfg.Broken, Link{b, a})
+}
+
+// led reports whether one node leads and every other member follows it in its term.
+func (s *Sim) led() bool {
+	ids, leader := s.members()
+	if leader == nil {
+		return false
+	}
+	for _, id := range ids {
+		l := s.nodes[id].life
+		if l == nil || !l.running() || l.view.term != leader.life.view.term || id != leader.id && l.view.role == raft.Leader {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Sim) waiting() (n int) {
+	for _, c := range s.clients {
+		if !c.stopped {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *Sim) idle() bool { return s.waiting() == 0 }
+
+// equal reports whether every member has applied everything.
+func (s *Sim) equal() bool {
+	ids, leader := s.members()
+	if leader == nil {
+		return false
+	}
+	want := leader.life
+	for _, id := range ids {
+		l := s.nodes[id].life
+		if l == nil || l.view.commit != want.view.commit || l.machine.index != want.machine.index || l.machine.chain != want.machine.chain {
+			return false
+		}
+	}
+	return true
+}

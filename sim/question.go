@@ -1,0 +1,57 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-raft/troupe/actors"
+)
+
+// A question is a request to a node's group, and the process that it names as its sender.
+type question struct {
+	life    *life
+	message any
+	asked   time.Duration
+	pid     *actor.PID
+	reply   func(any)
+}
+
+// ask sends a request to the node's group; reply runs on the driver's goroutine, once, unless the node crashes before.
+func (l *life) ask(message any, reply func(any)) {
+	q := &question{life: l, message: message, asked: l.node.sim.clock.Now(), reply: reply}
+	pid, ok := l.system.ProcessRegistry.Add(q, l.system.ProcessRegistry.NextId())
+	if !ok {
+		panic("sim: actor id is taken")
+	}
+	q.pid = pid
+	l.open = append(l.open, q)
+	l.system.Root.RequestWithCustomSender(l.group.PID(), message, pid)
+}
+
+func (q *question) String() string {
+	return fmt.Sprintf("%s of node %d since %v", q.life.node.sim.trace.name(q.message), q.life.node.id, q.asked)
+}
+
+// isOperators reports whether a client would not have asked this.
+func isOperators(q *question) bool {
+	switch q.message.(type) {
+	case *actors.Propose, *actors.Read, *actors.OpenSession:
+		return false
+	}
+	return true
+}
+
+func (q *question) SendUserMessage(_ *actor.PID, message any) {
+	_, content, _ := actor.UnwrapEnvelope(message)
+	q.life.system.ProcessRegistry.Remove(q.pid)
+	q.life.open = slices.DeleteFunc(q.life.open, func(o *question) bool { return o == q })
+	q.reply(content)
+}
+
+func (q *question) SendSystemMessage(*actor.PID, any) {}
+func (q *question) Stop(*actor.PID)                   {}
+
+var _ actor.Process = (*question)(nil)

@@ -28,6 +28,9 @@ func TestSabotage(t *testing.T) {
 	}), WithSupervisor(&Backoff{Stage: node, Log: quiet()}), WithLogger(quiet())))
 	s.Run(func() bool { return pid != nil }, 100)
 	s.Sabotage(func(d Delivery) any {
+		if _, ok := d.To.(actor.ReceiveFunc); !ok {
+			t.Errorf("%v goes to %T, want the actor itself", d.Message, d.To)
+		}
 		if d.Message == 2 {
 			return "bomb"
 		}

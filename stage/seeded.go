@@ -48,6 +48,7 @@ type Delivery struct {
 	Node    string        // empty outside of nodes
 	Actor   string        // id of the PID
 	Message any           // without its envelope; of protoactor's own, system messages included
+	To      actor.Actor   // what the Props of this package produced; nil for timers and for actors of other Props
 }
 
 // NewSeeded opens a stage whose time begins at 0 and that has no node yet.
@@ -88,7 +89,7 @@ func (s *Seeded) Observe(f func(Delivery)) {
 }
 
 // Sabotage has f decide, before every message that an actor is about to get, whether its handler panics instead: with what f returns,
-// unless that is nil. A nil f ends it. f runs on the driver's goroutine.
+// unless that is nil; *Drained counts as a message, too. A nil f ends it. f runs on the driver's goroutine.
 func (s *Seeded) Sabotage(f func(Delivery) any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,14 +182,14 @@ func (s *Seeded) step(end time.Duration) bool {
 func (s *Seeded) fire() {
 	t := heap.Pop(&s.timers).(*seededTimer)
 	s.now = max(s.now, t.at)
-	s.observe(t.node, "", nil)
+	s.observe(Delivery{Node: t.node.name})
 	t.f()
 }
 
 // take runs a turn. It is called with the lock held, and unlocks.
 func (s *Seeded) take(t turn) {
 	if t.fn != nil {
-		s.observe(t.node, "", nil)
+		s.observe(Delivery{Node: t.node.name})
 		t.fn()
 		return
 	}
@@ -198,18 +199,19 @@ func (s *Seeded) take(t turn) {
 		content = env.Message
 	}
 	sabotage := s.saboteur
-	d := s.observe(t.node, t.box.id(), content)
+	id, to := t.box.owner()
+	d := s.observe(Delivery{Node: t.node.name, Actor: id, Message: content, To: to})
 	var bomb any
-	if sabotage != nil && what == userMessage {
+	if sabotage != nil && (what == userMessage || what == drainedSignal) {
 		bomb = sabotage(d)
 	}
 	t.box.one(message, what, bomb)
 }
 
 // observe counts the step and shows it. It is called with the lock held, and unlocks.
-func (s *Seeded) observe(n *Node, actor string, message any) Delivery {
+func (s *Seeded) observe(d Delivery) Delivery {
 	s.steps++
-	d := Delivery{Step: s.steps, At: s.now, Node: n.name, Actor: actor, Message: message}
+	d.Step, d.At = s.steps, s.now
 	f := s.observer
 	s.mu.Unlock()
 	if f != nil {
@@ -240,11 +242,19 @@ func (m *mailbox) one(message any, what kind, bomb any) {
 	m.deliver(message, what)
 }
 
-func (m *mailbox) id() string {
-	if ctx, ok := m.invoker.(actor.Context); ok {
-		return ctx.Self().GetId()
+// owner is whose mailbox this is: the id of the PID, and the actor inside of the guard.
+func (m *mailbox) owner() (string, actor.Actor) {
+	ctx, ok := m.invoker.(actor.Context)
+	if !ok {
+		return "", nil
 	}
-	return ""
+	switch g := ctx.Actor().(type) {
+	case *guard:
+		return ctx.Self().GetId(), g.actor
+	case *supervisingGuard:
+		return ctx.Self().GetId(), g.actor
+	}
+	return ctx.Self().GetId(), nil
 }
 
 // mix derives a number from the seed and names.

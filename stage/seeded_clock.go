@@ -38,7 +38,12 @@ func (c nodeClock) AfterFunc(d time.Duration, f func()) Timer {
 	t := &seededTimer{node: n, sequence: s.created, f: f, index: -1}
 	t.due = n.local(s.now) + min(max(d, 0), longest)
 	t.at = n.when(t.due, s.now)
-	if !n.halted.Load() {
+	switch {
+	case n.halted.Load():
+	case n.frozen:
+		t.held = true
+		n.heldTimers = append(n.heldTimers, t)
+	default:
 		heap.Push(&s.timers, t)
 	}
 	return t
@@ -72,7 +77,8 @@ type seededTimer struct {
 	at       time.Duration // by the stage's
 	sequence uint64
 	f        func()
-	index    int // in the heap; -1: not waiting
+	index    int  // in the heap; -1: not waiting there
+	held     bool // until the node thaws
 }
 
 // Stop implements Timer.
@@ -80,6 +86,10 @@ func (t *seededTimer) Stop() bool {
 	s := t.node.stage
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if t.held {
+		t.held = false
+		return true
+	}
 	if t.index < 0 {
 		return false
 	}
@@ -129,12 +139,13 @@ func (h *timerHeap) retime(n *Node) {
 	heap.Init(h)
 }
 
-// remove throws a node's timers away.
-func (h *timerHeap) remove(n *Node) {
+// remove takes a node's timers out.
+func (h *timerHeap) remove(n *Node) (removed []*seededTimer) {
 	kept := (*h)[:0]
 	for _, t := range *h {
 		if t.node == n {
 			t.index = -1
+			removed = append(removed, t)
 			continue
 		}
 		t.index = len(kept)
@@ -143,4 +154,5 @@ func (h *timerHeap) remove(n *Node) {
 	clear((*h)[len(kept):])
 	*h = kept
 	heap.Init(h)
+	return removed
 }

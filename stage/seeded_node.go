@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"container/heap"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -26,6 +27,10 @@ type Node struct {
 	at, shown time.Duration
 	rate      float64
 	ahead     time.Duration // of the calendar, counted from wallOrigin, before the monotonic clock
+	// What waits for Thaw.
+	frozen     bool
+	heldTurns  []turn
+	heldTimers []*seededTimer
 }
 
 // Node makes a node whose clock runs right, from an origin of its own: the clocks of two nodes cannot be compared.
@@ -55,6 +60,9 @@ func (n *Node) SetSkew(offset time.Duration, rate float64) {
 	n.at, n.rate = s.now, rate
 	n.ahead = s.now + offset - n.shown
 	s.timers.retime(n)
+	for _, t := range n.heldTimers {
+		t.at = n.when(t.due, n.at)
+	}
 }
 
 // Halt crashes the node: its mailboxes and timers never run again, and what is sent to them vanishes, unanswered.
@@ -66,6 +74,53 @@ func (n *Node) Halt() {
 	defer s.mu.Unlock()
 	s.turns = slices.DeleteFunc(s.turns, func(t turn) bool { return t.node == n })
 	s.timers.remove(n)
+	n.thaw() // nothing of it: a halted node keeps nothing
+}
+
+// Freeze suspends the node, like a process that is stopped or a machine that pauses: until Thaw none of its messages is delivered and none
+// of its timers fires. Its clock runs on, and what is sent to it waits. A handler of the node that is running finishes.
+func (n *Node) Freeze() {
+	s := n.stage
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n.frozen || n.halted.Load() {
+		return
+	}
+	n.frozen = true
+	s.turns = slices.DeleteFunc(s.turns, func(t turn) bool {
+		if t.node == n {
+			n.heldTurns = append(n.heldTurns, t)
+		}
+		return t.node == n
+	})
+	n.heldTimers = s.timers.remove(n)
+	for _, t := range n.heldTimers {
+		t.held = true
+	}
+}
+
+// Thaw lets a frozen node go on. Timers that fell due meanwhile fire next, in the order they were due in, or compete with the messages
+// that wait if messages take time.
+func (n *Node) Thaw() {
+	s := n.stage
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n.thaw()
+}
+
+// thaw is called with the lock held.
+func (n *Node) thaw() {
+	n.frozen = false
+	for _, t := range n.heldTimers {
+		if t.held && !n.halted.Load() {
+			heap.Push(&n.stage.timers, t)
+		}
+		t.held = false
+	}
+	if !n.halted.Load() {
+		n.stage.turns = append(n.stage.turns, n.heldTurns...)
+	}
+	n.heldTurns, n.heldTimers = nil, nil
 }
 
 // Run steps the whole stage, as Seeded.Run does.
@@ -104,6 +159,10 @@ func (n *Node) ready(t turn) {
 		return
 	}
 	t.node = n
+	if n.frozen {
+		n.heldTurns = append(n.heldTurns, t)
+		return
+	}
 	s.turns = append(s.turns, t)
 }
 

@@ -1,5 +1,7 @@
 package actors
 
+import "github.com/asynkron/protoactor-go/actor"
+
 // CrashPause is how long a replica pauses after its first crash.
 const CrashPause = crashPause
 
@@ -22,3 +24,6 @@ func (p Posted) Done() <-chan struct{} { return p.r.done }
 
 // Err is the outcome; nil: it is applied.
 func (p Posted) Err() error { return p.r.err }
+
+// Persister is the host's own actor that writes.
+func (h *Host) Persister() *actor.PID { return h.persister }

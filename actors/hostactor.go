@@ -79,7 +79,9 @@ func (h *Host) tellGroups(ctx sender, message any) {
 	}
 }
 
-func (h *Host) persisterProps() *actor.Props { return persister.Props(h.stage, h.store) }
+func (h *Host) persisterProps() *actor.Props {
+	return persister.Props(h.stage, h.store, persister.WithLogger(h.logger("persister")))
+}
 
 func (h *Host) heartbeatProps() *actor.Props {
 	return heartbeat.Props(heartbeat.Config{

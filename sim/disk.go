@@ -38,7 +38,9 @@ type disk struct {
 	failWrite int
 	failFile  int // of operations on snapshot files
 	full      bool
-	lies      bool // confirms what it did not store: a check of the checker
+	crashIn   int           // the node crashes within the handler at this operation from now, 0: none
+	downFor   time.Duration // then
+	lies      bool          // confirms what it did not store: a check of the checker
 
 	syncs, failures, fileFailures, torn, rots int // that happened
 }
@@ -163,6 +165,10 @@ func (s *store) Load(g raft.GroupID, done func(raft.State, bool, error)) {
 
 // Commit implements persister.Storage.
 func (s *store) Commit(ops []persister.Op, done func(error)) {
+	if s.dead {
+		return
+	}
+	s.touch()
 	if s.failure == nil && s.failWrite > 0 {
 		if s.failWrite--; s.failWrite == 0 {
 			s.fail(fmt.Errorf("write: %w", errInjected))
@@ -177,7 +183,22 @@ func (s *store) Commit(ops []persister.Op, done func(error)) {
 		}
 	}
 	s.flights = append(s.flights, &simFlight{ops: ops, done: done})
+	s.touch()
 	s.sync()
+}
+
+// touch is called at every operation: the node may have been told to crash at one, or the handler to panic.
+func (d *disk) touch() {
+	n := d.check.sim.nodes[d.node]
+	if n.life == nil || n.starting || !n.sim.handling {
+		return
+	}
+	n.sim.touch(n.life)
+	if d.crashIn > 0 {
+		if d.crashIn--; d.crashIn == 0 {
+			n.crashWithin(d.downFor)
+		}
+	}
 }
 
 func (s *store) accept(o *persister.Op) {

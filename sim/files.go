@@ -29,6 +29,7 @@ type files struct {
 // fault is the error of the next operation, nil mostly.
 func (f *files) fault() error {
 	d, count := f.disk, f.disk.check.sim.count
+	d.touch()
 	if d.full {
 		d.fileFailures++
 		count("snapshot file failed: full")

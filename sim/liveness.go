@@ -86,6 +86,8 @@ func (s *Sim) unsettled() string {
 	switch {
 	case s.unanswered(isOperators) != "":
 		return "operators are answered"
+	case s.net.late > 0: // an order to campaign may be among them
+		return "late messages arrive"
 	case v.members.Joint() || len(v.node.ChangesIn(v.commit+1, v.last.Index)) > 0:
 		return "changes of the membership end"
 	case !v.members.IsVoter(id):
@@ -134,8 +136,14 @@ func (s *Sim) heal() {
 	now := s.clock.Now()
 	s.calm = true
 	s.bombs = nil
-	s.net.general = fair
-	clear(s.net.links)
+	s.net.clear()
+	for _, id := range s.ids {
+		if l := s.nodes[id].life; l != nil {
+			l.pauses = 0
+			l.stage.Thaw()
+		}
+		s.nodes[id].disk.crashIn = 0
+	}
 	s.trace.note("calm")
 	s.until(func() bool { return s.clock.Now() > now+handful }) // what operators asked for has begun by then, and can be seen
 	s.present()

@@ -23,6 +23,7 @@ type machine struct {
 var errSabotage = errors.New("injected panic")
 
 func (l *life) newMachine() actors.StateMachine {
+	l.mayPanic("New")
 	l.machine = &machine{life: l, kv: kv.NewStore()}
 	return l.machine
 }
@@ -57,6 +58,7 @@ func (m *machine) Snapshot() (func(io.Writer) error, error) {
 		if _, err := w.Write(head); err != nil {
 			return err
 		}
+		m.life.mayPanic("Write")
 		return write(w)
 	}, nil
 }

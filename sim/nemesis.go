@@ -1,9 +1,7 @@
 package sim
 
 import (
-	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/troupe-raft/troupe/actors"
@@ -43,15 +41,13 @@ func (s *Sim) strike(number int, f Fault) {
 			s.count("fault skew")
 		}
 	case Panic:
-		s.bombs = append(s.bombs, &bomb{node: n, pkg: f.In, left: f.N})
-		s.after(f.For+200*time.Millisecond, func() { s.reviveBroken(n) })
+		s.bombs = append(s.bombs, &bomb{node: n, victim: f.In, left: f.N, amid: f.Amid, revive: f.For + 200*time.Millisecond})
 	case PanicIn:
-		if n.life != nil {
-			n.life.trap = f.In
-			if f.In == "Restore" { // which is called when a state machine begins
-				s.respawn(n)
-			}
-		}
+		s.trap(n, f.In)
+	case CrashIn:
+		n.disk.crashIn, n.disk.downFor = f.N, f.For
+	case Pause:
+		s.pause(n, f.For)
 	case RestartOnly:
 		s.respawn(n)
 	default:
@@ -75,6 +71,21 @@ func (s *Sim) up(n *node) {
 	}
 }
 
+// trap lets a callback panic the next time that it is called, and sees to it that it will be.
+func (s *Sim) trap(n *node, callback string) {
+	l := n.life
+	if l == nil || l.group == nil {
+		return
+	}
+	l.trap = callback
+	switch callback {
+	case "New", "Restore": // when a state machine begins
+		s.respawn(n)
+	case "Snapshot", "Write":
+		l.ask(&actors.TakeSnapshot{}, func(any) {})
+	}
+}
+
 // reviveBroken restarts a node whose store failed.
 func (s *Sim) reviveBroken(n *node) {
 	if n.life != nil && n.life.failed != nil && !n.gone {
@@ -82,36 +93,18 @@ func (s *Sim) reviveBroken(n *node) {
 	}
 }
 
-// disturb changes links for a while. Faults that overlap end one another: the network is as the last one left it.
-func (s *Sim) disturb(f Fault) {
-	set := map[raft.NodeID]bool{f.A: f.Kind == Isolate}
-	for _, id := range f.Set {
-		set[id] = true
-	}
-	s.count("fault " + string(f.Kind))
-	if f.Kind == Storm {
-		s.net.general = Weather{Drop: f.Rate, Duplicate: f.Rate, Delay: fair.Delay, Jitter: time.Duration(f.Rate * float64(300*time.Millisecond))}
-		s.after(f.For, func() { s.net.general = fair })
+// pause freezes a node for a while, like a machine that is suspended: its clock runs on, and what comes meanwhile waits.
+func (s *Sim) pause(n *node, d time.Duration) {
+	l := n.life
+	if l == nil || n.starting {
 		return
 	}
-	var links []Link
-	for _, from := range s.ids {
-		for _, to := range s.ids {
-			if (f.Kind == OneWay || f.Kind == SlowLink) && from == f.A && to == f.B || (f.Kind == Partition || f.Kind == Isolate) && set[from] != set[to] {
-				links = append(links, Link{from, to})
-			}
-		}
-	}
-	w := Weather{Cut: true}
-	if f.Kind == SlowLink {
-		w = Weather{Delay: 20 * time.Millisecond, Jitter: 400 * time.Millisecond}
-	}
-	for _, l := range links {
-		s.net.links[l] = w
-	}
-	s.after(f.For, func() {
-		for _, l := range links {
-			delete(s.net.links, l)
+	s.count("fault pause")
+	l.pauses++
+	l.stage.Freeze()
+	s.after(d, func() {
+		if l.pauses--; l.pauses == 0 {
+			l.stage.Thaw()
 		}
 	})
 }
@@ -305,37 +298,4 @@ func (s *Sim) leader() (best *node) {
 		}
 	}
 	return best
-}
-
-// A bomb panics in a daemon.
-type bomb struct {
-	node *node
-	pkg  string
-	left int // messages to go
-}
-
-// sabotage springs the bombs. Only daemons are hit: actors that a group or a host has spawned.
-func (s *Sim) sabotage(d stage.Delivery) any {
-	for i, b := range s.bombs {
-		l := b.node.life
-		if l == nil || d.Node != l.stage.Name() || strings.Count(d.Actor, "/") != 1 || d.Message == nil {
-			continue
-		}
-		typ := reflect.TypeOf(d.Message)
-		if typ.Kind() == reflect.Pointer {
-			typ = typ.Elem()
-		}
-		if !strings.HasSuffix(typ.PkgPath(), "/"+b.pkg) {
-			continue
-		}
-		if b.left--; b.left > 0 {
-			return nil
-		}
-		s.bombs = slices.Delete(s.bombs, i, i+1)
-		s.trace.note("bomb: %s of %s panics at %s", b.pkg, d.Node, s.trace.name(d.Message))
-		s.count("panic in " + b.pkg)
-		l.panics[b.pkg]++
-		return errSabotage
-	}
-	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -17,24 +16,13 @@ import (
 // A Link is one direction between two nodes.
 type Link struct{ From, To raft.NodeID }
 
-// Weather is what a link does to messages.
-type Weather struct {
-	Cut       bool          // nothing arrives, and nobody is told
-	Drop      float64       // probability
-	Duplicate float64       // probability
-	Delay     time.Duration // at least
-	Jitter    time.Duration // above Delay, at most: messages overtake one another within it
-}
-
-// fair is an undisturbed local network.
-var fair = Weather{Delay: 50 * time.Microsecond, Jitter: 200 * time.Microsecond}
-
 // A network moves batches between nodes: encoded by the sender, decoded where they arrive, like on TCP.
 type network struct {
 	sim     *Sim
 	rand    *rand.Rand
 	general Weather
 	links   map[Link]Weather // instead of general
+	storms  []*storm         // on top of both, as long as each lasts
 	wire    remote.Wire
 	buf     []byte
 	batch   [1]remote.Envelope
@@ -42,22 +30,17 @@ type network struct {
 	hold func(Link, any) bool // of a scenario: true keeps a message back for ever
 
 	inFlight, inFlightBytes                 int
+	late                                    int // of those in flight
 	sent, delivered, dropped, doubled, lost int
 	bytes                                   int
 }
 
 func newNetwork(s *Sim, r *rand.Rand) *network {
-	return &network{sim: s, rand: r, general: fair, links: map[Link]Weather{}}
-}
-
-func (n *network) weather(l Link) Weather {
-	if slices.Contains(n.sim.cfg.Broken, l) {
-		return Weather{Cut: true}
+	n := &network{sim: s, rand: r, general: restless, links: map[Link]Weather{}}
+	if s.cfg.Quiet {
+		n.general = fair
 	}
-	if w, ok := n.links[l]; ok {
-		return w
-	}
-	return n.general
+	return n
 }
 
 // send takes a message off a sender actor.
@@ -90,8 +73,30 @@ func (n *network) send(l Link, e remote.Envelope) {
 		if w.Jitter > 0 {
 			delay += time.Duration(n.rand.Int64N(int64(w.Jitter)))
 		}
+		if w.Late > 0 && n.rand.Float64() < w.Late {
+			n.sendLate(l, frame, delay)
+			continue
+		}
 		n.sim.clock.AfterFunc(delay, func() { n.arrive(l, frame) })
 	}
+}
+
+// sendLate lets a frame arrive up to latest after its time.
+func (n *network) sendLate(l Link, frame []byte, delay time.Duration) {
+	delay += time.Duration(n.rand.Int64N(1 + n.rand.Int64N(int64(latest))))
+	from, sender := n.sim.nodes[l.From], n.sim.nodes[l.From].lives
+	n.late++
+	n.sim.clock.AfterFunc(delay, func() {
+		n.late--
+		n.sim.count("message late")
+		if n.sim.calm {
+			n.sim.count("message late, in the calm")
+		}
+		if from.lives != sender {
+			n.sim.count("message late, of a life that has ended")
+		}
+		n.arrive(l, frame)
+	})
 }
 
 // arrive hands a frame to whoever lives at its destination now, unless the link was cut meanwhile.
@@ -134,7 +139,7 @@ func (t *transport) known(to raft.NodeID) bool {
 	return t.net.sim.nodes[to] != nil && to != t.life.node.id
 }
 func (t *transport) spawn(l Link) *actor.PID {
-	return t.life.system.Root.Spawn(stage.Props(t.life.stage, func() actor.Actor { return &sender{t.net, l} }, stage.WithLogger(t.life.log)))
+	return t.life.system.Root.Spawn(stage.Props(rigged{t.life.stage, t.life}, func() actor.Actor { return &sender{t.net, l} }, stage.WithLogger(t.life.log)))
 }
 
 // Sender implements remote.Transport.

@@ -51,6 +51,7 @@ type life struct {
 	view    view
 	log     *slog.Logger
 	trap    string // the callback that panics next
+	pauses  int    // that last
 	failed  error  // why the replica is down for good
 
 	respawning bool           // the simulator stopped the replica, and another is to follow
@@ -72,7 +73,7 @@ func (n *node) start() {
 	l.system = s.system
 	n.starting = true
 	host, err := actors.StartHost(l.system, actors.HostConfig{
-		Node: n.id, HeartbeatInterval: heartbeats, Stage: l.stage, FS: n.disk.fs(), Log: l.log,
+		Node: n.id, HeartbeatInterval: heartbeats, Stage: rigged{l.stage, l}, FS: n.disk.fs(), Log: l.log,
 		Store:     n.disk.open(l.stage.Clock(), s.clock),
 		Transport: &transport{net: s.net, life: l, senders: map[raft.NodeID]*actor.PID{}},
 		Watch:     func(_ raft.GroupID, r *raft.Node) { s.check.stepped(l, r); l.mayPanic("rules") },
@@ -195,6 +196,17 @@ func (l *life) mayPanic(callback string) {
 		l.node.sim.count("panic in " + callback)
 		panic(errSabotage)
 	}
+}
+
+// crashWithin crashes a node in the middle of the handler that runs, which gets no further than here. What it had sent is lost with the node, and
+// what it does while it unwinds changes nothing.
+func (n *node) crashWithin(d time.Duration) {
+	s := n.sim
+	s.trace.note("n%d crashes within a handler", n.id)
+	s.count("fault crash-in")
+	n.crash()
+	s.after(d, func() { s.up(n) })
+	panic(errSabotage)
 }
 
 // An ear listens to the log for what must never be said. It implements slog.Handler.

@@ -16,6 +16,8 @@ type FaultKind string
 const (
 	Crash       FaultKind = "crash"        // of A, For a while
 	CrashAll    FaultKind = "crash-all"    // of every node at once
+	CrashIn     FaultKind = "crash-in"     // of A, within a handler, at its N-th operation on the disk from now
+	Pause       FaultKind = "pause"        // A is suspended: nothing of it happens, then everything that waited
 	Partition   FaultKind = "partition"    // the nodes in Set from the others
 	OneWay      FaultKind = "one-way"      // nothing gets from A to B
 	Isolate     FaultKind = "isolate"      // A from everybody
@@ -28,8 +30,8 @@ const (
 	FailFile    FaultKind = "fail-file"    // of A, the N-th operation on snapshot files from now
 	Rot         FaultKind = "rot"          // one bit of A's log, for good
 	Skew        FaultKind = "skew"         // A's clock runs at another rate, and its calendar jumps
-	Panic       FaultKind = "panic"        // of a daemon of A, at the N-th message to it from now
-	PanicIn     FaultKind = "panic-in"     // a callback of A: Apply, Snapshot, Restore or the rules
+	Panic       FaultKind = "panic"        // of an actor of A, at or amid the N-th message to it from now
+	PanicIn     FaultKind = "panic-in"     // of a callback of A
 	Transfer    FaultKind = "transfer"     // leadership to A
 	StepDown    FaultKind = "step-down"    // of the leader
 	Snapshot    FaultKind = "snapshot"     // on A
@@ -45,9 +47,10 @@ type Fault struct {
 	Set  []raft.NodeID
 	For  time.Duration
 	N    int
+	Amid int           // of a panic: after so many things that the handler does, 0: before it begins
 	Rate float64       // of a clock, or a probability
 	Jump time.Duration // of a calendar
-	In   string        // which daemon or callback
+	In   string        // which actor or callback
 }
 
 func (f Fault) String() string {
@@ -68,6 +71,9 @@ func (f Fault) String() string {
 	if f.N > 0 {
 		fmt.Fprintf(&b, " at the %d. time", f.N)
 	}
+	if f.Amid > 0 {
+		fmt.Fprintf(&b, " amid %d", f.Amid)
+	}
 	if f.Rate > 0 {
 		fmt.Fprintf(&b, " %.4g", f.Rate)
 	}
@@ -85,15 +91,14 @@ var weights = []struct {
 	kind   FaultKind
 	weight int
 }{
-	{Crash, 24}, {CrashAll, 3}, {Partition, 12}, {OneWay, 10}, {Isolate, 10}, {Storm, 8}, {SlowLink, 6},
+	{Crash, 24}, {CrashAll, 3}, {CrashIn, 4}, {Pause, 8}, {Partition, 12}, {OneWay, 10}, {Isolate, 10}, {Storm, 8}, {SlowLink, 6},
 	{Stall, 5}, {FailSync, 4}, {FailWrite, 3}, {FullDisk, 3}, {FailFile, 5}, {Skew, 5},
-	{Panic, 8}, {PanicIn, 5}, {Transfer, 8}, {StepDown, 4}, {Snapshot, 5}, {Members, 14}, {RestartOnly, 3},
+	{Panic, 10}, {PanicIn, 5}, {Transfer, 8}, {StepDown, 4}, {Snapshot, 5}, {Members, 14}, {RestartOnly, 3},
 }
 
-// daemons that an injected panic may hit: each is an actor below the group's or the host's.
-var panicking = []string{"election", "replication", "applier", "snapshotter", "heartbeat", "persister"}
-
-var callbacks = []string{"Apply", "Snapshot", "Restore", "rules"}
+// callbacks are what a panic can be set for: the state machine's methods, what Snapshot returned, the function that makes a state machine, and
+// whoever watches the rules.
+var callbacks = []string{"Apply", "Snapshot", "Write", "Restore", "New", "rules"}
 
 // Plan draws the faults of a run.
 func (c Config) Plan() []Fault {
@@ -126,7 +131,7 @@ func (c Config) fault(r *rand.Rand, at time.Duration, kind FaultKind, ids []raft
 	f := Fault{At: at, Kind: kind, A: ids[r.IntN(len(ids))]}
 	brief := func(most time.Duration) time.Duration { return time.Duration(r.Int64N(int64(most))) }
 	switch kind {
-	case Crash, FullDisk, Isolate, SlowLink, OneWay:
+	case Crash, Pause, FullDisk, Isolate, SlowLink, OneWay:
 		f.For = brief(1500 * time.Millisecond)
 	case CrashAll:
 		f.A, f.For = 0, brief(time.Second)
@@ -136,12 +141,17 @@ func (c Config) fault(r *rand.Rand, at time.Duration, kind FaultKind, ids []raft
 		f.For = brief(800 * time.Millisecond)
 	case FailSync, FailWrite:
 		f.For, f.N = brief(time.Second), 1+r.IntN(4)
+	case CrashIn:
+		f.For, f.N = brief(1500*time.Millisecond), 1+r.IntN(12)
 	case FailFile:
 		f.N = 1 + r.IntN(8)
 	case Skew:
 		f.Rate, f.Jump = 0.97+0.06*r.Float64(), time.Duration(r.NormFloat64()*float64(10*time.Minute))
 	case Panic:
-		f.In, f.N = panicking[r.IntN(len(panicking))], 1+r.IntN(10)
+		f.In, f.N, f.Amid = victims[r.IntN(len(victims))], 1+r.IntN(10), r.IntN(6)
+		if f.In == "replication.reader" { // which a new leader asks once or twice
+			f.N = 1
+		}
 		f.For = brief(time.Second)
 	case PanicIn:
 		f.In = callbacks[r.IntN(len(callbacks))]

@@ -45,6 +45,9 @@ func isOperators(q *question) bool {
 }
 
 func (q *question) SendUserMessage(_ *actor.PID, message any) {
+	if q.life.node.life != q.life { // a handler that a crash has cut off answers nobody
+		return
+	}
 	_, content, _ := actor.UnwrapEnvelope(message)
 	q.life.system.ProcessRegistry.Remove(q.pid)
 	q.life.open = slices.DeleteFunc(q.life.open, func(o *question) bool { return o == q })

@@ -128,6 +128,8 @@ type Sim struct {
 	finished  bool // clients begin nothing new
 	rotted    bool
 	bombs     []*bomb
+	armed     *armed      // for the handler that runs
+	handling  bool        // a handler runs, no timer
 	ledBefore raft.NodeID // whoever last had a hasty operator
 	planned   int         // faults of the plan, left out or not
 	sprung    int         // spontaneous faults, left out or not
@@ -149,6 +151,7 @@ func New(cfg Config) *Sim {
 	s.system.EventStream.Subscribe(s.event)
 	s.stage.SetCost(4 * time.Microsecond)
 	s.stage.Observe(func(d stage.Delivery) {
+		s.armed, s.handling = nil, d.Actor != ""
 		s.trace.delivery(&d)
 		s.pace.step(s.check, &d)
 	})

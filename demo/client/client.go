@@ -199,7 +199,10 @@ func (c *Client) try(ctx context.Context, addr string, q request, text []byte) e
 	}
 	var e api.Error
 	if json.Unmarshal(body, &e) != nil || e.Error == "" {
-		e = api.Error{Error: res.Status, Outcome: api.Refused} // from something that stands between us and the node
+		e = api.Error{Error: res.Status}
+	}
+	if e.Outcome != api.Refused && e.Outcome != api.Unknown { // from something that stands between us and the node
+		e.Outcome = api.Refused
 		if res.StatusCode >= http.StatusInternalServerError {
 			e.Outcome = api.Unknown
 		}

@@ -167,6 +167,19 @@ func TestUnsafeCallsAreSentOnce(t *testing.T) {
 	}
 }
 
+// TestProxysErrors: whatever a proxy says in JSON of its own, a write that a node may have begun is in doubt.
+func TestProxysErrors(t *testing.T) {
+	id := uint64(3)
+	for status, want := range map[int]string{502: api.Unknown, 403: api.Refused} {
+		n := newNode(t, func(int, *http.Request) (int, string) { return status, `{"error":"no upstream"}` })
+		_, err := dial(t, Config{}, n).ChangeMembers(t.Context(), api.Change{Remove: &id})
+		var e *Error
+		if !errors.As(err, &e) || e.Outcome != want || e.Message != "no upstream" {
+			t.Errorf("%d: %#v", status, err)
+		}
+	}
+}
+
 // TestEndsWithItsTime wants a call on a cluster that is down, or silent, to end.
 func TestEndsWithItsTime(t *testing.T) {
 	c := dial(t, Config{Addrs: []string{nobody(t)}, Timeout: 50 * time.Millisecond})

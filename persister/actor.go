@@ -3,6 +3,8 @@ package persister
 import (
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -230,14 +232,15 @@ func (p *persister) read(m *read) {
 	}
 }
 
-// broke makes the first failure known to every group, and forgets what can no longer be promised.
+// broke makes the first failure known to every group, in the order of their ids so that a simulation repeats, and forgets what can no
+// longer be promised.
 func (p *persister) broke(err error) {
 	if p.failure != nil {
 		return
 	}
 	p.failure = err
-	for _, g := range p.groups {
-		p.tell(g.load.ReplyTo, &StoreFailed{Err: err})
+	for _, g := range slices.Sorted(maps.Keys(p.groups)) {
+		p.tell(p.groups[g].load.ReplyTo, &StoreFailed{Err: err})
 	}
 	clear(p.groups)
 	p.open, p.full, p.spare = nil, nil, nil

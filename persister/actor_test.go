@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-raft/troupe/entry"
 	"github.com/troupe-raft/troupe/raft"
@@ -86,7 +89,7 @@ func (p *paper) loaded(state raft.State, fresh bool, err error) {
 }
 
 // next checks what the persister calls next.
-func (p *paper) next(t *testing.T, want string) {
+func (p *paper) next(t testing.TB, want string) {
 	t.Helper()
 	select {
 	case got := <-p.called:
@@ -96,6 +99,21 @@ func (p *paper) next(t *testing.T, want string) {
 	case <-time.After(patience):
 		t.Fatalf("the persister does nothing, want %q", want)
 	}
+}
+
+// known loads a group that has something on the paper.
+func (p *paper) known(r *rig, g raft.GroupID) {
+	r.t.Helper()
+	p.load(r, g, r.me)
+	expect[*Loaded](r)
+}
+
+// load is known for whoever is to be told of it.
+func (p *paper) load(r *rig, g raft.GroupID, to *actor.PID) {
+	r.t.Helper()
+	r.send(&Load{Group: g, ReplyTo: to})
+	p.next(r.t, fmt.Sprint("load ", g))
+	p.loaded(raft.State{}, false, nil)
 }
 
 // idle checks that the persister calls nothing before it has answered a write that stores and waits for nothing.
@@ -125,10 +143,7 @@ func TestNothingLeavesBeforeItIsDurable(t *testing.T) {
 	defer r.stopped()
 	say := func(s string) Delivery { return Delivery{To: r.me, Message: s} }
 	for g := range raft.GroupID(2) {
-		r.send(&Load{Group: g + 1, ReplyTo: r.me})
-		p.next(t, fmt.Sprint("load ", g+1))
-		p.loaded(raft.State{}, false, nil)
-		expect[*Loaded](r)
+		p.known(r, g+1)
 	}
 	r.send(&Write{Group: 1, Then: []Delivery{say("idle")}, Ack: &raft.Persisted{Last: 1}, ReplyTo: r.me})
 	if s := expect[string](r); s != "idle" { // nothing to wait for
@@ -249,10 +264,7 @@ func TestFailureIsToldOnceAndEndsEverything(t *testing.T) {
 	r := serve(t, p)
 	defer r.stopped()
 	for g := range raft.GroupID(3) {
-		r.send(&Load{Group: g, ReplyTo: r.me})
-		p.next(t, fmt.Sprint("load ", g))
-		p.loaded(raft.State{}, false, nil)
-		expect[*Loaded](r)
+		p.known(r, g)
 	}
 	r.send(&Release{Group: 2})
 	p.next(t, "forget 2")
@@ -279,15 +291,52 @@ func TestFailureIsToldOnceAndEndsEverything(t *testing.T) {
 	r.nothing()
 }
 
+// A listener is told at once, on the goroutine of whoever tells. It implements actor.Process.
+type listener struct{ tell func(any) }
+
+func (l *listener) SendUserMessage(_ *actor.PID, message any) {
+	_, content, _ := actor.UnwrapEnvelope(message)
+	l.tell(content)
+}
+func (l *listener) SendSystemMessage(*actor.PID, any) {}
+func (l *listener) Stop(*actor.PID)                   {}
+
+// TestFailureIsToldInOrder: of the groups' ids, whatever order they came in, so that a simulation repeats.
+func TestFailureIsToldInOrder(t *testing.T) {
+	p := newPaper()
+	r := serve(t, p)
+	defer r.stopped()
+	told := make(chan raft.GroupID, 100)
+	var want []raft.GroupID
+	for i := range raft.GroupID(20) {
+		g := 1 + 7*i%20
+		pid, _ := r.system.ProcessRegistry.Add(&listener{func(m any) {
+			if _, failed := m.(*StoreFailed); failed {
+				told <- g
+			}
+		}}, fmt.Sprint("group ", g))
+		p.load(r, g, pid)
+		want = append(want, i+1)
+	}
+	p.notify(errors.New("boom"))
+	r.send(&Compact{Group: 1, ReplyTo: r.me})
+	expect[*StoreFailed](r) // by now all have been told
+	close(told)
+	var got []raft.GroupID
+	for g := range told {
+		got = append(got, g)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("told in the order %v", got)
+	}
+}
+
 // TestFailureAnswersDestroy: nobody speaks for a group that is being destroyed, so that its Destroy must be answered.
 func TestFailureAnswersDestroy(t *testing.T) {
 	p := newPaper()
 	r := serve(t, p)
 	defer r.stopped()
-	r.send(&Load{Group: 1, ReplyTo: r.me})
-	p.next(t, "load 1")
-	p.loaded(raft.State{}, false, nil)
-	expect[*Loaded](r)
+	p.known(r, 1)
 	r.send(&Destroy{Group: 1, ReplyTo: r.me})
 	p.next(t, "commit 1")
 	boom := errors.New("boom")

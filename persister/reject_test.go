@@ -34,6 +34,24 @@ func (r *rig) refusal(what string) {
 	}
 }
 
+// busy is a rig of two groups, the first with three entries, whose disk syncs a write of the second until its gate is unlocked: what comes
+// now waits behind it.
+func busy(t *testing.T, fs vfs.FS, opts ...Option) (*rig, *turnstile) {
+	t.Helper()
+	disk := &turnstile{held: make(chan struct{}, 1)}
+	r := start(t, config(errorfs.Wrap(fs, disk), "d"), opts...)
+	r.loaded(1)
+	r.loaded(2)
+	r.write(1, block(1, 1, 3))
+	for len(disk.held) > 0 {
+		<-disk.held
+	}
+	disk.gate.Lock()
+	r.send(hardWrite(r, 2, 1))
+	<-disk.held
+	return r, disk
+}
+
 // TestNothingOfARejectedGroupLeaves has a group break an invariant and then let go a promise that rests on the
 // rejected write. It must not leave: not while the rejection is on its way, and not later.
 func TestNothingOfARejectedGroupLeaves(t *testing.T) {
@@ -48,18 +66,8 @@ func TestNothingOfARejectedGroupLeaves(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			disk := &turnstile{held: make(chan struct{}, 1)}
-			r := start(t, config(errorfs.Wrap(vfs.NewMem(), disk), "d"))
+			r, disk := busy(t, vfs.NewMem())
 			defer r.stopped()
-			r.loaded(1)
-			r.loaded(2)
-			r.write(1, block(1, 1, 3))
-			for len(disk.held) > 0 {
-				<-disk.held
-			}
-			disk.gate.Lock()
-			r.send(hardWrite(r, 2, 1))
-			<-disk.held // the disk is busy: what comes now waits behind it
 			spoil(r)
 			r.send(waiting(r, 1, "on its way"))
 			r.send(waiting(r, 2, "sound"))
@@ -130,10 +138,7 @@ func TestRejectionIsKnownWhenTheFlightIsBack(t *testing.T) {
 	p := newPaper()
 	r := serve(t, p)
 	defer r.stopped()
-	r.send(&Load{Group: 1, ReplyTo: r.me})
-	p.next(t, "load 1")
-	p.loaded(raft.State{}, false, nil)
-	expect[*Loaded](r)
+	p.known(r, 1)
 	p.rejects(1)
 	r.send(hardWrite(r, 1, 1))
 	p.next(t, "commit 1")
@@ -155,18 +160,8 @@ func TestRejectionIsKnownWhenTheFlightIsBack(t *testing.T) {
 // left to sync but what came before it, whose acknowledgement waits for that.
 func TestRejectionLeavesNothingUnsynced(t *testing.T) {
 	mem := vfs.NewCrashableMem()
-	disk := &turnstile{held: make(chan struct{}, 1)}
-	r := start(t, config(errorfs.Wrap(mem, disk), "d"), WithInFlight(1))
+	r, disk := busy(t, mem, WithInFlight(1))
 	defer r.stopped()
-	r.loaded(1)
-	r.loaded(2)
-	r.write(1, block(1, 1, 3))
-	for len(disk.held) > 0 {
-		<-disk.held
-	}
-	disk.gate.Lock()
-	r.send(hardWrite(r, 2, 1))
-	<-disk.held
 	r.send(&Write{Group: 1, Hard: &raft.HardState{Term: 2}, Blocks: []*entry.Block{block(2, 4, 7)}, Ack: &raft.Persisted{Last: 10}, ReplyTo: r.me})
 	r.send(&Write{Group: 1, Blocks: []*entry.Block{block(1, 9, 1)}, ReplyTo: r.me}) // of a term before, in place of a newer one
 	disk.gate.Unlock()

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/troupe-raft/troupe/sim/exit"
 )
 
 // hunted are the bugs that the simulator must find by its generic workload alone.
@@ -59,7 +61,7 @@ func hunt(ctx context.Context, out io.Writer, root string, bugs []Bug, minutes f
 	}
 	fmt.Fprintf(out, "%d/%d found\n", found, len(bugs))
 	if found < len(bugs) {
-		return errMissed
+		return exit.ErrFound
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -22,13 +21,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-)
 
-// Exit statuses.
-const (
-	exitOK     = 0
-	exitMissed = 1 // a bug was not caught, or a test fails without one
-	exitUsage  = 2
+	"github.com/troupe-raft/troupe/sim/exit"
 )
 
 func main() {
@@ -37,24 +31,11 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-var errMissed = errors.New("see above")
-
-// run executes one command line and returns the exit status.
+// run executes one command line and returns the exit status: exit.Found when a bug was not caught, or a test fails without one.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := mutateCommand()
 	root.AddCommand(overlayCommand(), huntCommand())
-	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	switch err := root.ExecuteContext(ctx); {
-	case err == nil:
-		return exitOK
-	case errors.Is(err, errMissed):
-		return exitMissed
-	default:
-		fmt.Fprintln(stderr, "mutate:", err)
-		return exitUsage
-	}
+	return exit.Status(ctx, root, args, stdout, stderr)
 }
 
 func mutateCommand() *cobra.Command {
@@ -67,7 +48,6 @@ func mutateCommand() *cobra.Command {
 	}
 	c := &cobra.Command{
 		Use: "mutate", Short: "Inject historic Raft bugs and demand that the tests catch them", Args: cobra.NoArgs,
-		SilenceErrors: true, SilenceUsage: true,
 		RunE: func(c *cobra.Command, _ []string) error {
 			root, bugs, err := chosen(f.bugs)
 			if err != nil {
@@ -83,7 +63,6 @@ func mutateCommand() *cobra.Command {
 			return report(c.Context(), c.OutOrStdout(), r, bugs, f.clean)
 		},
 	}
-	c.CompletionOptions.DisableDefaultCmd = true
 	c.Flags().IntSliceVarP(&f.bugs, "bug", "b", nil, "numbers of the bugs to inject, with commas; default all")
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "print the output of every test")
 	c.Flags().BoolVar(&f.clean, "clean", true, "show first that the same tests pass without an injection")
@@ -124,7 +103,7 @@ func report(ctx context.Context, out io.Writer, r *runner, bugs []Bug, clean boo
 	}
 	fmt.Fprintf(out, "%d/%d caught\n", caught, len(bugs))
 	if missed {
-		return errMissed
+		return exit.ErrFound
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/tools/txtar"
+
+	"github.com/troupe-raft/troupe/sim/exit"
 )
 
 const header = "title: T\nreference: https://example.org/1\ncatch: calc TestAdd\n"
@@ -131,7 +133,7 @@ func TestFates(t *testing.T) {
 		}
 	}
 	out.Reset()
-	if err := report(t.Context(), &out, r, bugs, false); !errors.Is(err, errMissed) {
+	if err := report(t.Context(), &out, r, bugs, false); !errors.Is(err, exit.ErrFound) {
 		t.Errorf("got %v", err)
 	}
 	for _, want := range []string{
@@ -163,12 +165,12 @@ func TestCommandLine(t *testing.T) {
 		want int
 		says string
 	}{
-		{[]string{"--bug", "99"}, exitUsage, "there is no bug 99"},
-		{[]string{"-j", "0"}, exitUsage, "--jobs 0"},
-		{[]string{"nonsense"}, exitUsage, "nonsense"},
-		{[]string{"overlay", "x", "-o", file}, exitUsage, "not the number of a bug"},
-		{[]string{"overlay", "18"}, exitUsage, "output"},
-		{[]string{"overlay", "18", "-o", file}, exitOK, ""},
+		{[]string{"--bug", "99"}, exit.Usage, "there is no bug 99"},
+		{[]string{"-j", "0"}, exit.Usage, "--jobs 0"},
+		{[]string{"nonsense"}, exit.Usage, "nonsense"},
+		{[]string{"overlay", "x", "-o", file}, exit.Usage, "not the number of a bug"},
+		{[]string{"overlay", "18"}, exit.Usage, "output"},
+		{[]string{"overlay", "18", "-o", file}, exit.OK, ""},
 	} {
 		var out, errs bytes.Buffer
 		if got := run(t.Context(), c.args, &out, &errs); got != c.want || !strings.Contains(errs.String(), c.says) {

@@ -3,7 +3,7 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -17,19 +17,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/troupe-raft/troupe/sim"
+	"github.com/troupe-raft/troupe/sim/exit"
 )
-
-// errViolated ends the process with 1; all has been said by then.
-var errViolated = errors.New("a property was violated")
 
 func main() {
 	debug.SetGCPercent(400) // runs are short, and their garbage is most of the work
-	if err := command(sim.Run).Execute(); err != nil {
-		if !errors.Is(err, errViolated) {
-			fmt.Fprintln(os.Stderr, "soak:", err)
-		}
-		os.Exit(1)
-	}
+	os.Exit(exit.Status(context.Background(), command(sim.Run), os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // command is all of it; run runs one configuration.
@@ -37,7 +30,6 @@ func command(run func(sim.Config) *sim.Report) *cobra.Command {
 	o := options{run: run}
 	c := &cobra.Command{
 		Use: "soak", Short: "Simulate clusters under faults, from one seed after another", Args: cobra.NoArgs,
-		SilenceUsage: true, SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !c.Flags().Changed("seed") {
 				o.seed = uint64(rand.Uint32())
@@ -98,7 +90,7 @@ func conclude(r *sim.Report, out io.Writer) error {
 	fmt.Fprint(out, r.Schedule())
 	fmt.Fprintln(out, r)
 	if r.Violation != nil {
-		return errViolated
+		return exit.ErrFound
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupe-raft/troupe/sim"
+	"github.com/troupe-raft/troupe/sim/exit"
 )
 
 type options struct {
@@ -162,7 +163,7 @@ func (o *options) conclude(out io.Writer, t *tally, elapsed time.Duration) error
 	small := o.smaller(out, t.bad)
 	fmt.Fprintf(out, "\nseed %d violated %q with %d faults and %d clients:\n%s\nto see it again:\n  %s --trace\n",
 		small.Config.Seed, small.Violation.Property, len(small.Struck), small.Config.Clients, small.Schedule(), small.Command())
-	return errViolated
+	return exit.ErrFound
 }
 
 // smaller shrinks a schedule. It makes do with the one that was found if a smaller one does not come to an end.

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,35 +13,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/troupe-raft/troupe/sim/exit"
 	"github.com/troupe-raft/troupe/sim/model"
-)
-
-// Exit statuses.
-const (
-	exitOK     = 0
-	exitBroken = 1 // a property does not hold, or the figures are others
-	exitUsage  = 2
 )
 
 func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }
 
-var errBroken = errors.New("see above")
-
-// run executes one command line and returns the exit status.
+// run executes one command line and returns the exit status: exit.Found when a property does not hold, or the figures are others.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := command()
-	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	switch err := root.ExecuteContext(ctx); {
-	case err == nil:
-		return exitOK
-	case errors.Is(err, errBroken):
-		return exitBroken
-	default:
-		fmt.Fprintln(stderr, "check:", err)
-		return exitUsage
-	}
+	return exit.Status(ctx, command(), args, stdout, stderr)
 }
 
 func command() *cobra.Command {
@@ -51,7 +30,6 @@ func command() *cobra.Command {
 	var jobs int
 	c := &cobra.Command{
 		Use: "check", Short: "Check package raft exhaustively within small bounds", Args: cobra.NoArgs,
-		SilenceErrors: true, SilenceUsage: true,
 		RunE: func(c *cobra.Command, _ []string) error {
 			scopes := model.Quick()
 			if !quick {
@@ -67,7 +45,6 @@ func command() *cobra.Command {
 			return check(c.OutOrStdout(), chosen, jobs)
 		},
 	}
-	c.CompletionOptions.DisableDefaultCmd = true
 	c.Flags().BoolVar(&quick, "quick", false, "only the scopes that go test runs")
 	c.Flags().StringArrayVar(&names, "scope", nil, "only the scope of this name (repeatable)")
 	c.Flags().IntVarP(&jobs, "jobs", "j", 2, "scopes checked at once")
@@ -131,7 +108,7 @@ func check(out io.Writer, scopes []model.Scope, jobs int) error {
 	}
 	line(out, "all", all, time.Since(began), "")
 	if failed {
-		return errBroken
+		return exit.ErrFound
 	}
 	fmt.Fprintln(out, "every property holds in every state")
 	return nil

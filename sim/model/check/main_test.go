@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/troupe-raft/troupe/sim/exit"
 	"github.com/troupe-raft/troupe/sim/model"
 )
 
@@ -17,11 +18,11 @@ func try(args ...string) (status int, out, err string) {
 
 func TestCheck(t *testing.T) {
 	status, out, errs := try("--scope", "remove", "--scope", "snapshots")
-	if status != exitOK || errs != "" || strings.Count(out, "\n") != 4 || !strings.HasPrefix(out, "remove ") || !strings.Contains(out, "holds in every state") {
+	if status != exit.OK || errs != "" || strings.Count(out, "\n") != 4 || !strings.HasPrefix(out, "remove ") || !strings.Contains(out, "holds in every state") {
 		t.Errorf("status %d\n%s%s", status, out, errs)
 	}
 	for _, args := range [][]string{{"--scope", "nothing"}, {"--jobs", "0"}, {"--what"}, {"more"}} {
-		if status, out, errs := try(args...); status != exitUsage || !strings.HasPrefix(errs, "check: ") {
+		if status, out, errs := try(args...); status != exit.Usage || !strings.HasPrefix(errs, "check: ") {
 			t.Errorf("%v: status %d\n%s%s", args, status, out, errs)
 		}
 	}
@@ -35,7 +36,7 @@ func TestOtherFigures(t *testing.T) {
 	}
 	s[0].Golden.States++
 	var out bytes.Buffer
-	if err := check(&out, s, 1); err != errBroken || !strings.Contains(out.String(), "OTHER FIGURES") || strings.Contains(out.String(), "every state") {
+	if err := check(&out, s, 1); err != exit.ErrFound || !strings.Contains(out.String(), "OTHER FIGURES") || strings.Contains(out.String(), "every state") {
 		t.Errorf("%v\n%s", err, &out)
 	}
 }

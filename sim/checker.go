@@ -32,15 +32,20 @@ type checker struct {
 	sim   *Sim
 	first *Violation
 
-	entries   map[raft.EntryID]known // every entry that any disk was ever given
-	blocks    map[blockID]bool       // the very blocks that were looked at already
-	log       []committed            // log[i-1] is the committed entry i
-	settled   raft.Membership        // the newest committed one
+	entries   map[raft.EntryID]known            // every entry that any disk was ever given
+	changed   map[raft.EntryID]*raft.Membership // those of them that hold one
+	claims    map[raft.EntryID]*raft.Membership // what replicas said of entries that no disk was given yet
+	blocks    map[blockID]bool                  // the very blocks that were looked at already
+	log       []committed                       // log[i-1] is the committed entry i
+	founding  raft.Membership
+	settled   raft.Membership // the newest committed one
 	settledAt raft.Index
 	leaders   map[raft.Term]raft.NodeID
+	reigns    map[raft.Term]raft.Shape // the log that each began with
 	votes     map[ballot]raft.NodeID
 
 	chains  map[raft.Index]applied
+	states  states
 	refused map[uint64]string // hashes of commands whose client was told that they never happen
 
 	elections, commits, changes, restores, leases int
@@ -52,6 +57,8 @@ type known struct {
 	data uint64 // hash of the data alone
 	kind raft.Kind
 	prev raft.Term
+
+	session, seq uint64
 }
 
 type blockID struct {
@@ -60,7 +67,8 @@ type blockID struct {
 }
 
 type committed struct {
-	term raft.Term
+	term    raft.Term
+	members *raft.Membership // in force at it
 	known
 }
 
@@ -78,8 +86,9 @@ type applied struct {
 func newChecker(s *Sim) *checker {
 	return &checker{
 		sim: s, entries: map[raft.EntryID]known{}, blocks: map[blockID]bool{}, leaders: map[raft.Term]raft.NodeID{},
-		votes:  map[ballot]raft.NodeID{},
-		chains: map[raft.Index]applied{}, refused: map[uint64]string{},
+		changed: map[raft.EntryID]*raft.Membership{}, claims: map[raft.EntryID]*raft.Membership{},
+		reigns: map[raft.Term]raft.Shape{}, votes: map[ballot]raft.NodeID{},
+		chains: map[raft.Index]applied{}, states: newStates(), refused: map[uint64]string{},
 	}
 }
 
@@ -105,6 +114,7 @@ func hashOf(b []byte) uint64 {
 
 // accepted looks at an op before it changes a node's view of its log.
 func (c *checker) accepted(node raft.NodeID, m *image, o *persister.Op) {
+	c.snapshots(node, m, o)
 	if len(o.Blocks) == 0 {
 		return
 	}
@@ -159,11 +169,13 @@ func (c *checker) matching(node raft.NodeID, b *entry.Block, prev raft.EntryID) 
 	c.blocks[id] = true
 	i, before := b.First(), prev.Term
 	for e := range b.All() {
-		k := known{hash: hashEntry(&e), data: hashOf(e.Data), kind: e.Kind, prev: before}
+		k := known{hash: hashEntry(&e), data: hashOf(e.Data), kind: e.Kind, prev: before, session: e.Session, seq: e.Seq}
 		id := raft.EntryID{Index: i, Term: b.Term()}
 		if had, ok := c.entries[id]; ok && had != k {
 			c.fail("log matching", "two entries %d of term %d differ: on node %d it is a %v after term %d, elsewhere a %v after term %d", i, b.Term(), node, k.kind, k.prev, had.kind, had.prev)
 			return
+		} else if !ok {
+			c.claimed(id, &e)
 		}
 		c.entries[id] = k
 		i, before = i+1, b.Term()

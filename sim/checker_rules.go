@@ -13,8 +13,10 @@ type view struct {
 	term    raft.Term
 	commit  raft.Index
 	last    raft.EntryID
-	members raft.Membership
-	lease   time.Duration // on the node's own clock; valid while leased
+	durable raft.EntryID
+	log     lineage
+	members raft.Membership // in force, by the log
+	lease   time.Duration   // on the node's own clock; valid while leased
 	leased  bool
 }
 
@@ -22,7 +24,8 @@ type view struct {
 func (c *checker) stepped(l *life, n *raft.Node) {
 	v := &l.view
 	if v.node != n { // a new run of the replica, from its disk
-		*v = view{node: n, term: n.Term(), commit: n.Snapshot().Index}
+		*v = view{node: n, term: n.Term()}
+		v.log, v.commit = c.loaded(l)
 	}
 	if n.Term() < v.term {
 		c.fail("term monotone", "node %d goes back from term %d to %d", n.ID(), v.term, n.Term())
@@ -30,25 +33,33 @@ func (c *checker) stepped(l *life, n *raft.Node) {
 	if n.CommitIndex() < v.commit {
 		c.fail("commit monotone", "node %d goes back from %d to %d", n.ID(), v.commit, n.CommitIndex())
 	}
+	before := v.log.effective()
+	c.traced(l, n)
+	c.stable(l, n)
 	if n.Role() == raft.Leader {
-		c.leading(v, n)
+		c.leading(l, n, before.Membership)
 	}
 	if n.CommitIndex() > v.commit {
-		c.commit(l, n, v.commit+1, n.CommitIndex())
+		c.commit(l, n, v.commit+1, n.CommitIndex(), before)
 	}
 	v.role, v.term, v.commit = n.Role(), n.Term(), n.CommitIndex()
+	v.members = v.log.effective().Membership
 	t, _ := n.TermAt(n.LastIndex())
 	v.last = raft.EntryID{Index: n.LastIndex(), Term: t}
 	v.lease, v.leased = n.LeaseUntil()
-	if v.leased && l.stage.Clock().Now() < v.lease {
+	if l.holdsLease() {
 		c.leases++
 		c.exclusive(l)
 	}
 }
 
-// leading checks what a leader must be and keep.
-func (c *checker) leading(v *view, n *raft.Node) {
-	term := n.Term()
+func (l *life) holdsLease() bool {
+	return l.view.role == raft.Leader && l.view.leased && l.stage.Clock().Now() < l.view.lease
+}
+
+// leading checks what a leader must be and keep. Before is the membership that was in force when the step began.
+func (c *checker) leading(l *life, n *raft.Node, before raft.Membership) {
+	v, term := &l.view, n.Term()
 	if who, ok := c.leaders[term]; ok && who != n.ID() {
 		c.fail("election safety", "nodes %d and %d both lead term %d", who, n.ID(), term)
 		return
@@ -57,11 +68,26 @@ func (c *checker) leading(v *view, n *raft.Node) {
 	if fresh {
 		c.elections++
 		c.leaders[term] = n.ID()
+		c.reigns[term] = v.log.shape
+		c.elected(l, n, before)
 		c.complete(n)
-	} else if t, ok := n.TermAt(v.last.Index); v.last.Index >= n.FirstIndex() && (!ok || t != v.last.Term) {
-		c.fail("leader append-only", "leader %d of term %d lost its entry %d of term %d", n.ID(), term, v.last.Index, v.last.Term)
+		c.exclusiveElection(l, term)
 	}
-	c.members(v, n, fresh)
+	c.members(v, n, before, fresh)
+}
+
+// elected: a leader has the spoken or its own stored votes of a quorum of every part of the membership (§5.2, §6).
+func (c *checker) elected(l *life, n *raft.Node, m raft.Membership) {
+	own := l.node.disk.image(groupID).hard
+	votes := func(id raft.NodeID) bool {
+		if id == n.ID() {
+			return own == raft.HardState{Term: n.Term(), Vote: id}
+		}
+		return c.votes[ballot{id, n.Term()}] == n.ID()
+	}
+	if !quorum(m, votes) {
+		c.fail("leaders are elected by a quorum", "node %d leads term %d without the votes of a quorum of %v; on its disk is %v", n.ID(), n.Term(), m, own)
+	}
 }
 
 // complete: a leader's log holds everything that is committed (§5.4, Leader Completeness).
@@ -76,19 +102,25 @@ func (c *checker) complete(n *raft.Node) {
 }
 
 // members: one change at a time, and any majority of one membership meets any of the next (§6).
-func (c *checker) members(v *view, n *raft.Node, fresh bool) {
+func (c *checker) members(v *view, n *raft.Node, before raft.Membership, fresh bool) {
 	known := max(n.CommitIndex(), raft.Index(len(c.log))) // a new leader may not know yet what is committed
-	if pending := n.ChangesIn(known+1, n.LastIndex()); len(pending) > 1 {
-		c.fail("one membership change at a time", "leader %d of term %d has %d uncommitted ones", n.ID(), n.Term(), len(pending))
-	}
-	now := n.Membership()
-	if !fresh && !now.Equal(v.members) {
-		c.changes++
-		if !overlap(v.members, now) {
-			c.fail("quorum overlap", "leader %d moves from %v to %v", n.ID(), v.members, now)
+	pending := 0
+	for _, e := range v.log.changes {
+		if e.Index > known {
+			pending++
 		}
 	}
-	v.members = now
+	if pending > 1 {
+		c.fail("one membership change at a time", "leader %d of term %d has %d uncommitted ones", n.ID(), n.Term(), pending)
+	}
+	if now := v.log.effective().Membership; !now.Equal(before) {
+		if !fresh {
+			c.changes++
+		}
+		if !overlap(before, now) {
+			c.fail("quorum overlap", "leader %d moves from %v to %v", n.ID(), before, now)
+		}
+	}
 }
 
 // overlap reports whether every quorum of a meets every quorum of b, by trying all.
@@ -143,11 +175,20 @@ func quorum(m raft.Membership, in func(raft.NodeID) bool) bool {
 }
 
 // commit checks that a replica's commit index moves over what is, or may become, committed for ever.
-func (c *checker) commit(l *life, n *raft.Node, from, to raft.Index) {
+func (c *checker) commit(l *life, n *raft.Node, from, to raft.Index, before raft.Change) {
 	known := raft.Index(len(c.log))
+	if to > n.LastIndex() {
+		c.fail("commit within the log", "node %d commits %d, its log ends at %d", n.ID(), to, n.LastIndex())
+		return
+	}
 	for i := from; i <= min(to, known); i++ {
-		if t, ok := n.TermAt(i); ok && t != c.log[i-1].term {
+		t, ok := n.TermAt(i)
+		if ok && t != c.log[i-1].term {
 			c.fail("state machine safety", "node %d commits entry %d of term %d; of term %d it was committed before", n.ID(), i, t, c.log[i-1].term)
+			return
+		}
+		if !ok && i >= n.FirstIndex() {
+			c.fail("commit within the log", "node %d commits entry %d, which its log of %d to %d lacks", n.ID(), i, n.FirstIndex(), n.LastIndex())
 			return
 		}
 	}
@@ -159,7 +200,10 @@ func (c *checker) commit(l *life, n *raft.Node, from, to raft.Index) {
 		c.fail("commit by leaders only", "node %d follows and commits %d before any leader did", n.ID(), to)
 		return
 	}
-	c.byQuorum(n, to)
+	c.byQuorum(n, to, l.view.log.effective().Membership)
+	if before.Index >= from && before.Index <= to { // a joint membership's own entry, which the next one may follow in the same step
+		c.byQuorum(n, before.Index, before.Membership)
+	}
 	c.commits++
 	for i := known + 1; i <= to; i++ {
 		t, ok := n.TermAt(i)
@@ -167,51 +211,72 @@ func (c *checker) commit(l *life, n *raft.Node, from, to raft.Index) {
 			c.fail("leader completeness", "leader %d commits entry %d, which it does not have", n.ID(), i)
 			return
 		}
-		k := c.entries[raft.EntryID{Index: i, Term: t}]
-		if k.kind == raft.Reconfigure {
-			c.settled, c.settledAt = n.MembershipAt(i), i
-		}
-		c.log = append(c.log, committed{term: t, known: k})
-		if why, ok := c.refused[k.data]; ok && k.kind == raft.Command {
-			c.fail("a refused write never happens", "entry %d was committed; its client was told %q", i, why)
-		}
+		c.settle(raft.EntryID{Index: i, Term: t})
 	}
 	c.exclusiveCommit(l, n.Term())
 }
 
-// byQuorum: entry to is of the leader's own term (§5.4.2) and on the disks of a majority of every part of the membership.
-func (c *checker) byQuorum(n *raft.Node, to raft.Index) {
+// settle makes the next entry part of what is committed.
+func (c *checker) settle(id raft.EntryID) {
+	k := c.entries[id]
+	members := &c.founding
+	if id.Index > 1 {
+		members = c.log[id.Index-2].members
+	}
+	if k.kind == raft.Reconfigure {
+		members = c.changed[id]
+		c.settled, c.settledAt = *members, id.Index
+	}
+	c.log = append(c.log, committed{term: id.Term, members: members, known: k})
+	if why, ok := c.refused[k.data]; ok && k.kind == raft.Command {
+		c.fail("a refused write never happens", "entry %d was committed; its client was told %q", id.Index, why)
+	}
+}
+
+// byQuorum: entry to is of the leader's own term (§5.4.2), or before one that is, and on the disks of a majority of every part of
+// the membership.
+func (c *checker) byQuorum(n *raft.Node, to raft.Index, m raft.Membership) {
 	id := raft.EntryID{Index: to}
 	id.Term, _ = n.TermAt(to)
-	if id.Term != n.Term() {
+	if top, _ := n.TermAt(n.CommitIndex()); top != n.Term() {
 		c.fail("commit of the own term", "leader %d of term %d commits entry %d of term %d by counting", n.ID(), n.Term(), to, id.Term)
 	}
-	m := n.MembershipAt(n.LastIndex())
 	durable := func(node raft.NodeID) bool {
 		x := c.sim.nodes[node]
-		return x != nil && x.disk.image(groupID).holds(id)
+		return x != nil && c.holding(x.disk.image(groupID), id)
 	}
 	if !quorum(m, durable) {
-		c.fail("commit within a durable quorum", "leader %d commits entry %d of term %d, which no quorum of %v has on disk", n.ID(), to, id.Term, m.Voters)
+		c.fail("commit within a durable quorum", "leader %d commits entry %d of term %d, which no quorum of %v has on disk", n.ID(), to, id.Term, m)
 	}
 }
 
 // exclusive: while one server has a lease, no other one has (thesis §6.4.1).
 func (c *checker) exclusive(holder *life) {
-	for _, id := range c.sim.ids {
-		l := c.sim.nodes[id].life
-		if l != nil && l != holder && l.view.role == raft.Leader && l.view.leased && l.stage.Clock().Now() < l.view.lease {
-			c.fail("one lease at a time", "node %d of term %d and node %d of term %d", holder.node.id, holder.view.term, id, l.view.term)
-		}
+	if other := c.leaseBeside(holder); other != nil {
+		c.fail("one lease at a time", "node %d of term %d and node %d of term %d", holder.node.id, holder.view.term, other.node.id, other.view.term)
+	}
+}
+
+// exclusiveElection: nobody is elected while another server has a lease.
+func (c *checker) exclusiveElection(by *life, term raft.Term) {
+	if other := c.leaseBeside(by); other != nil {
+		c.fail("no election under a lease", "node %d is elected in term %d while node %d holds the lease of term %d", by.node.id, term, other.node.id, other.view.term)
 	}
 }
 
 // exclusiveCommit: nobody commits while a server of an older term still answers reads by its lease.
 func (c *checker) exclusiveCommit(by *life, term raft.Term) {
+	if other := c.leaseBeside(by); other != nil && other.view.term < term {
+		c.fail("no commit under a lease", "node %d commits in term %d while node %d holds the lease of term %d", by.node.id, term, other.node.id, other.view.term)
+	}
+}
+
+// leaseBeside is another server that holds a lease at this moment, or nil.
+func (c *checker) leaseBeside(l *life) *life {
 	for _, id := range c.sim.ids {
-		l := c.sim.nodes[id].life
-		if l != nil && l != by && l.view.role == raft.Leader && l.view.term < term && l.view.leased && l.stage.Clock().Now() < l.view.lease {
-			c.fail("no commit under a lease", "node %d commits in term %d while node %d holds the lease of term %d", by.node.id, term, id, l.view.term)
+		if other := c.sim.nodes[id].life; other != nil && other != l && other.holdsLease() {
+			return other
 		}
 	}
+	return nil
 }

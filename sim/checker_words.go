@@ -19,10 +19,13 @@ func (c *checker) spoken(from, to raft.NodeID, e remote.Envelope) {
 	case *remote.AppendBlocks:
 		term = w.Term
 		c.leads(from, w.Leader, w.Term)
+		c.sends(from, w)
 	case *remote.Pulse:
 		for i := range w.Beats {
-			term = max(term, w.Beats[i].Term)
-			c.leads(from, w.Beats[i].Leader, w.Beats[i].Term)
+			b := &w.Beats[i]
+			term = max(term, b.Term)
+			c.leads(from, b.Leader, b.Term)
+			c.committed(from, b.Commit)
 		}
 	case *raft.AppendEntriesReply:
 		term = w.Term
@@ -36,6 +39,16 @@ func (c *checker) spoken(from, to raft.NodeID, e remote.Envelope) {
 		term = w.Term
 	case *raft.TimeoutNow:
 		term = w.Term
+		c.leads(from, w.Leader, w.Term)
+	case *remote.SnapshotChunk:
+		term = w.Term
+		c.leads(from, w.Leader, w.Term)
+		c.history(from, &w.Meta)
+	case *remote.SnapshotChunkReply:
+		c.chunkReply(from, m, w)
+		return
+	default:
+		c.fail("every message is known", "node %d sends a %T", from, w)
 	}
 	c.durable(from, m, term)
 }
@@ -86,10 +99,52 @@ func (c *checker) leads(node, leader raft.NodeID, term raft.Term) {
 	}
 }
 
-// holds: an acknowledged log is on disk. An old acknowledgement that is still on its way after a newer term
+// holds: an acknowledged log is on disk, and equals the leader's. An old acknowledgement that is still on its way after a newer term
 // overwrote the log says nothing any more.
 func (c *checker) holds(node raft.NodeID, m *image, term raft.Term, match raft.Index) {
-	if m.hard.Term == term && m.last().Index < match && m.snapshot.Index < match {
-		c.fail("acknowledgements are durable before they are spoken", "node %d acknowledges %d in term %d, its disk ends at %d", node, match, term, m.last().Index)
+	if m.hard.Term != term || match == 0 {
+		return
+	}
+	t, ok := c.ledTerm(term, match)
+	if !ok {
+		c.fail("acknowledgements are to a leader", "node %d acknowledges %d in term %d, which nobody leads", node, match, term)
+		return
+	}
+	if !c.holding(m, raft.EntryID{Index: match, Term: t}) {
+		c.fail("acknowledgements are durable before they are spoken", "node %d acknowledges %d in term %d, which is of term %d; its disk ends at %v", node, match, term, t, m.last())
+	}
+}
+
+// sends: a leader sends its own log, and no commit index that nobody reached.
+func (c *checker) sends(node raft.NodeID, w *remote.AppendBlocks) {
+	check := func(id raft.EntryID) {
+		if t, ok := c.ledTerm(w.Term, id.Index); !ok || t != id.Term {
+			c.fail("leaders send their log", "node %d sends entry %d of term %d in term %d, its own is of term %d", node, id.Index, id.Term, w.Term, t)
+		}
+	}
+	check(w.Prev)
+	for _, b := range w.Blocks {
+		check(raft.EntryID{Index: b.First(), Term: b.Term()})
+		check(raft.EntryID{Index: b.Last(), Term: b.Term()})
+	}
+	if w.Commit > raft.Index(len(c.log)) {
+		c.fail("only what is committed is said to be", "node %d says that %d is committed, %d is", node, w.Commit, len(c.log))
+	}
+}
+
+// committed: an entry that a heartbeat names is committed.
+func (c *checker) committed(node raft.NodeID, id raft.EntryID) {
+	if id.Index > 0 && (id.Index > raft.Index(len(c.log)) || c.log[id.Index-1].term != id.Term) {
+		c.fail("only what is committed is said to be", "node %d says that entry %d of term %d is committed, %d are", node, id.Index, id.Term, len(c.log))
+	}
+}
+
+// chunkReply: who says that a snapshot has arrived has it, or a newer one. Its term may be the asking leader's.
+func (c *checker) chunkReply(node raft.NodeID, m *image, w *remote.SnapshotChunkReply) {
+	if _, led := c.leaders[w.Term]; !led {
+		c.durable(node, m, w.Term)
+	}
+	if w.Done {
+		c.arrived(node, w.Index)
 	}
 }

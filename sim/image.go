@@ -61,15 +61,6 @@ func (m *image) blockOf(i raft.Index) int {
 	return k
 }
 
-// holds reports whether the entry is stored, or covered by the snapshot.
-func (m *image) holds(id raft.EntryID) bool {
-	if id.Index <= m.snapshot.Index {
-		return true
-	}
-	t, ok := m.termAt(id.Index)
-	return ok && t == id.Term
-}
-
 // check refuses what no correct group asks for, as the store on disk does.
 func (m *image) check(o *persister.Op) error {
 	prev, last, snapshot := m.prev, m.last(), m.snapshot.Index

@@ -36,6 +36,7 @@ func (m *machine) Apply(c actors.Command) []byte {
 		check.fail("each index is applied once, in order", "node %d applies %d after %d", m.life.node.id, c.Index, m.index)
 	}
 	check.applies(m.life.node.id, c)
+	check.executes(m.life.node.id, c.Index)
 	result := m.kv.Apply(c.Data)
 	m.index = c.Index
 	m.chain = mix(mix(m.chain, uint64(c.Index)), hashOf(c.Data))
@@ -52,6 +53,11 @@ func (m *machine) Snapshot() (func(io.Writer) error, error) {
 	if err != nil {
 		return nil, err
 	}
+	content := newImprint(nil)
+	if err := write(content); err != nil {
+		return nil, err
+	}
+	m.life.node.sim.check.content(m.life.node.id, m.index, content.sum)
 	head := binary.BigEndian.AppendUint64(nil, uint64(m.index))
 	head = binary.BigEndian.AppendUint64(head, m.chain)
 	return func(w io.Writer) error {
@@ -70,18 +76,29 @@ func (m *machine) Restore(r io.Reader) error {
 		m.index, m.chain = 0, 0
 		return m.kv.Restore(nil)
 	}
-	var head [16]byte
+	var head [machineHead]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return fmt.Errorf("sim: snapshot head: %w", err)
 	}
-	m.index = raft.Index(binary.BigEndian.Uint64(head[:]))
-	m.chain = binary.BigEndian.Uint64(head[8:])
+	m.index, m.chain = readHead(head[:])
 	check := m.life.node.sim.check
 	check.restores++
 	if want := check.chains[m.index].chain; m.chain != want {
 		check.fail("a snapshot equals the log it replaces", "node %d restores another state than the log makes of entry %d", m.life.node.id, m.index)
 	}
-	return m.kv.Restore(r)
+	content := newImprint(r)
+	if err := m.kv.Restore(content); err != nil {
+		return err
+	}
+	check.content(m.life.node.id, m.index, content.sum)
+	return nil
+}
+
+// machineHead is what a machine writes before its map: the index and the chain.
+const machineHead = 16
+
+func readHead(b []byte) (raft.Index, uint64) {
+	return raft.Index(binary.BigEndian.Uint64(b)), binary.BigEndian.Uint64(b[8:])
 }
 
 // applies: what is applied is what was committed at its index.

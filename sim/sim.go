@@ -159,7 +159,7 @@ func New(cfg Config) *Sim {
 	s.net, s.rng = newNetwork(s, s.rand("network")), s.rand("nemesis")
 	s.ids = cfg.ids()
 	s.founders = s.ids[:cfg.Nodes]
-	s.check.settled = raft.Membership{Voters: s.founders}
+	s.check.found(s.founders)
 	for i, id := range s.ids {
 		s.nodes[id] = &node{sim: s, id: id, founder: i < cfg.Nodes, disk: newDisk(id, s.rand(fmt.Sprintf("disk %d", id)), s.check)}
 	}

@@ -51,33 +51,30 @@ func (f *family) Receive(ctx actor.Context) {
 	}
 }
 
-// Whoever spawned the group may restart it for reasons of its own. The old replica ends in order, those who wait for it are told, and the
-// new one begins only then, with what was replicated.
+// Whoever spawned the group may restart it for reasons of its own, say the fault of a sibling. The old replica ends in order, those who wait
+// for it are told, and the new one begins only then: it finds the group free, the log complete and the state machine reset.
 func TestGroupRestartedByItsParent(t *testing.T) {
 	c := newCluster(t, 1)
 	restarts := countRestarts(c)
 	h := c.nodes[1].host
 	var made, alive, overlaps atomic.Int32
-	var ledgers [3]*ledger
+	l := &ledger{} // of one replica after the other
 	entered, release := make(chan struct{}), make(chan struct{})
+	l.onApply = func(cmd actors.Command) {
+		if string(cmd.Data) == "slow" && made.Load() == 1 {
+			alive.Add(1)
+			close(entered)
+			<-release
+			alive.Add(-1)
+		}
+	}
 	f := &family{born: make(chan *actor.PID, 2), group: actors.RaftGroup(h, actors.GroupConfig{
 		Group: 9, Members: c.founders(), ElectionTimeout: testTimeout,
 		StateMachine: func() actors.StateMachine {
 			if alive.Load() > 0 {
 				overlaps.Add(1)
 			}
-			l := &ledger{}
-			if n := made.Add(1); n == 1 {
-				l.onApply = func(cmd actors.Command) {
-					if string(cmd.Data) == "slow" {
-						alive.Add(1)
-						close(entered)
-						<-release
-						alive.Add(-1)
-					}
-				}
-			}
-			ledgers[min(made.Load(), 2)] = l
+			made.Add(1)
 			return l
 		},
 	})}
@@ -114,8 +111,14 @@ func TestGroupRestartedByItsParent(t *testing.T) {
 	if _, err := second.Propose(withDeadline(t), []byte("b")); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := ledgers[2].all(), []string{"a", "slow", "b"}; !equal(got, want) {
+	if got, want := l.all(), []string{"a", "slow", "b"}; !equal(got, want) {
 		t.Errorf("the new replica applied %v, want %v", got, want)
+	}
+	if l.restores != 2 {
+		t.Errorf("the state machine was reset %d times, want once a run", l.restores)
+	}
+	if s := first.Status(); !s.Stopped {
+		t.Errorf("the old replica still shows %+v", s)
 	}
 	if n := made.Load(); n != 2 || overlaps.Load() != 0 || restarts.Load() != 0 {
 		t.Errorf("%d state machines, %d begun before the old one was done, %d crash restarts", n, overlaps.Load(), restarts.Load())

@@ -2,26 +2,14 @@ package main
 
 import "testing"
 
-// breath is how many operations are to be answered between one thing and the next.
-const breath = 60
-
 // TestKillUnderLoad kills the leader, a follower and the whole cluster, in a drawn order, while clients ask. The others go on
 // without the one that is dead, and nobody was told anything that does not hold.
 func TestKillUnderLoad(t *testing.T) {
-	seed := newSeed(t)
-	s := newSite(t, 3, 3, "snapshot_every = 150")
-	s.start(0, 1, 2)
-	s.ready(0, 1, 2)
-	f := s.traffic(seed, 6)
-	n := newNemesis(f, seed)
-	f.more(breath)
-	faults := []func(){n.killLeader, n.killLeader, n.killFollower, n.killFollower, n.killAll}
-	n.rand.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
-	for _, fault := range faults {
-		fault()
-		f.more(breath)
-	}
-	f.judge()
+	underLoad(t, 3, "snapshot_every = 150", func(n *nemesis) []func() {
+		faults := []func(){n.killLeader, n.killLeader, n.killFollower, n.killFollower, n.killAll}
+		n.rand.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+		return faults
+	})
 }
 
 func (n *nemesis) killLeader() {

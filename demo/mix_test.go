@@ -8,31 +8,24 @@ import (
 
 // TestMixedFaultsUnderLoad has two of five nodes in trouble at a time, of different kinds, on a network that loses and delays.
 func TestMixedFaultsUnderLoad(t *testing.T) {
-	seed := newSeed(t)
-	s := newSite(t, 5, 5, "snapshot_every = 200\nchaos = true")
-	all := []int{0, 1, 2, 3, 4}
-	s.start(all...)
-	s.ready(all...)
-	f := s.traffic(seed, 6)
-	n := newNemesis(f, seed)
-	f.more(breath)
-	rounds := []func(){
-		func() { n.beside(n.cutLeader) },
-		func() { n.beside(n.killLeader) },
-		func() { n.beside(n.pauseLeader) },
-	}
-	n.rand.Shuffle(len(rounds), func(i, j int) { rounds[i], rounds[j] = rounds[j], rounds[i] })
-	for _, round := range rounds {
-		for _, i := range all {
-			n.disturb(i, api.Chaos{Drop: 0.02, Delay: "2ms"})
+	underLoad(t, 5, "snapshot_every = 200\nchaos = true", func(n *nemesis) (faults []func()) {
+		for _, harm := range []func(){n.cutLeader, n.killLeader, n.pauseLeader} {
+			faults = append(faults, func() {
+				n.disturbAll(api.Chaos{Drop: 0.02, Delay: "2ms"})
+				n.beside(harm)
+				n.disturbAll(api.Chaos{})
+			})
 		}
-		round()
-		for _, i := range all {
-			n.disturb(i, api.Chaos{})
-		}
-		f.more(breath)
+		n.rand.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+		return faults
+	})
+}
+
+func (n *nemesis) disturbAll(c api.Chaos) {
+	n.t.Helper()
+	for i := range n.site.http {
+		n.disturb(i, c)
 	}
-	f.judge()
 }
 
 // beside does harm while a follower is dead or stopped.

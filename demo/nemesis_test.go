@@ -160,6 +160,30 @@ func newNemesis(f *traffic, seed uint64) *nemesis {
 	return &nemesis{t: f.t, site: f.site, load: f, rand: rand.New(rand.NewPCG(seed, 1<<32)), down: map[int]bool{}}
 }
 
+// breath is how many operations are to be answered between one thing and the next.
+const breath = 60
+
+// underLoad has clients ask so many processes, with some settings, while one fault after another strikes, and judges all that they were told.
+func underLoad(t *testing.T, nodes int, settings string, faults func(*nemesis) []func()) {
+	t.Helper()
+	seed := newSeed(t)
+	s := newSite(t, nodes, nodes, settings)
+	var all []int
+	for i := range nodes {
+		all = append(all, i)
+	}
+	s.start(all...)
+	s.ready(all...)
+	f := s.traffic(seed, 6)
+	n := newNemesis(f, seed)
+	f.more(breath)
+	for _, fault := range faults(n) {
+		fault()
+		f.more(breath)
+	}
+	f.judge()
+}
+
 func (n *nemesis) note(format string, args ...any) int64 {
 	return n.load.rec.Note(fmt.Sprintf(format, args...))
 }

@@ -10,18 +10,9 @@ import (
 // TestPauseUnderLoad stops leaders with requests before them until others lead, and stops followers, one and then most of them. A
 // leader that wakes up in a world that went on without it must not answer from its old one.
 func TestPauseUnderLoad(t *testing.T) {
-	seed := newSeed(t)
-	s := newSite(t, 3, 3, "snapshot_every = 500")
-	s.start(0, 1, 2)
-	s.ready(0, 1, 2)
-	f := s.traffic(seed, 6)
-	n := newNemesis(f, seed)
-	f.more(breath)
-	for _, fault := range []func(){n.pauseLeader, n.pauseMost, n.pauseLeader, n.pauseFollower, n.pauseLeader} {
-		fault()
-		f.more(breath)
-	}
-	f.judge()
+	underLoad(t, 3, "snapshot_every = 500", func(n *nemesis) []func() {
+		return []func(){n.pauseLeader, n.pauseMost, n.pauseLeader, n.pauseFollower, n.pauseLeader}
+	})
 }
 
 // pauseLeader stops the leader until another one has answered, and wakes it up with requests waiting.

@@ -27,10 +27,10 @@ func TestScopes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("%v; %d states of servers, %d messages, %v", r.Figures, r.Servers, r.Messages, r.Took)
 			if r.Violation != nil {
 				t.Fatalf("%v\n%s", r.Violation, strings.Join(r.Violation.Trace, "\n"))
 			}
+			t.Logf("%v; %d states of servers, %d messages, %v", r.Figures, r.Servers, r.Messages, r.Took)
 			if r.Figures != s.Golden {
 				t.Errorf("%v, known are %v: the rules can do something else now. If that was meant:\ns.Golden = %#v", r.Figures, s.Golden, r.Figures)
 			}

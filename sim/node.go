@@ -73,7 +73,7 @@ func (n *node) start() {
 	l.system = s.system
 	n.starting = true
 	host, err := actors.StartHost(l.system, actors.HostConfig{
-		Node: n.id, HeartbeatInterval: heartbeats, Stage: rigged{l.stage, l}, FS: n.disk.fs(), Log: l.log,
+		Node: n.id, HeartbeatInterval: s.heartbeat(), Stage: rigged{l.stage, l}, FS: n.disk.fs(), Log: l.log,
 		Store:     n.disk.open(l.stage.Clock(), s.clock),
 		Transport: &transport{net: s.net, life: l, senders: map[raft.NodeID]*actor.PID{}},
 		Watch:     func(_ raft.GroupID, r *raft.Node) { s.check.stepped(l, r); l.mayPanic("rules") },
@@ -88,7 +88,7 @@ func (n *node) start() {
 }
 
 func (l *life) spawn() {
-	cfg := l.node.sim.cfg.group()
+	cfg := l.node.sim.group()
 	if l.node.founder {
 		cfg.Members = l.node.sim.founders
 	}

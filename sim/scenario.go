@@ -3,13 +3,10 @@ package sim
 import (
 	"cmp"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"path"
 	"slices"
 	"time"
-
-	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/election"
@@ -80,6 +77,7 @@ func newScenario(t tester, set setting) *scenario {
 		Sim: New(Config{Seed: set.Seed, Nodes: set.Nodes, Spares: -1, Clients: -1, Quiet: true}), t: t, set: set,
 		offline: map[raft.NodeID]bool{}, severed: map[Link]bool{}, messages: map[string]int{},
 	}
+	sc.story = &sc.set
 	sc.rand = sc.Sim.rand("scenario")
 	for _, id := range sc.ids { // New started them with limits drawn from the seed: begin with the scenario's before anything happened
 		sc.nodes[id].crash()
@@ -98,25 +96,25 @@ func (sc *scenario) boot(id raft.NodeID) {
 	if n.life != nil {
 		sc.crash(id)
 	}
-	n.lives++
-	l := &life{node: n, stage: sc.stage.Node(fmt.Sprintf("n%d", id)), system: sc.system, log: slog.New(&ear{sim: sc.Sim})}
-	n.life, n.starting = l, true
-	host, err := actors.StartHost(l.system, actors.HostConfig{
-		Node: id, HeartbeatInterval: sc.set.Heartbeat, Stage: l.stage, FS: n.disk.fs(), Log: l.log,
-		Store:     n.disk.open(l.stage.Clock(), sc.clock),
-		Transport: &transport{net: sc.net, life: l, senders: map[raft.NodeID]*actor.PID{}},
-		Watch:     func(_ raft.GroupID, r *raft.Node) { sc.check.stepped(l, r) },
-	})
-	n.starting = false
-	if err == nil {
-		l.host = host
-		l.group, err = actors.StartGroup(host, actors.GroupConfig{
-			Group: groupID, Members: sc.founders, ElectionTimeout: sc.set.Election,
-			SnapshotEvery: sc.set.SnapshotEvery, TrailingEntries: sc.set.TrailingEntries, StateMachine: l.newMachine,
-		})
+	n.start()
+	sc.healthy()
+}
+
+// heartbeat is how often leaders send one.
+func (s *Sim) heartbeat() time.Duration {
+	if s.story != nil {
+		return s.story.Heartbeat
 	}
-	if err != nil {
-		sc.fatalf("node %d does not start: %v", id, err)
+	return heartbeats
+}
+
+// group is how replicas are.
+func (s *Sim) group() actors.GroupConfig {
+	if s.story == nil {
+		return s.cfg.group()
+	}
+	return actors.GroupConfig{
+		Group: groupID, ElectionTimeout: s.story.Election, SnapshotEvery: s.story.SnapshotEvery, TrailingEntries: s.story.TrailingEntries,
 	}
 }
 

@@ -108,6 +108,7 @@ func (c Config) group() actors.GroupConfig {
 // A Sim is a cluster in one goroutine.
 type Sim struct {
 	cfg      Config
+	story    *setting // of a scenario, whose nodes are as it says; nil: as cfg says
 	stage    *stage.Seeded
 	system   *actor.ActorSystem // of all nodes: making one takes as long as thousands of messages
 	clock    stage.Clock        // the true one

@@ -14,9 +14,11 @@ const (
 
 	settleWithin = 20 * time.Second    // until a leader has led undisturbed for as long as settling takes
 	settling     = 3 * time.Second / 2 // longer than whatever a fault left on its way: late messages, stalled syncs, pauses of daemons
-	busy         = time.Second         // of what follows, in which clients go on
+	busy         = time.Second / 2     // of what follows, in which clients go on
 	watch        = 3 * time.Second     // in all, in which nothing may change
-	finishWithin = 5 * time.Second     // from the end of the busy time until every client has its answer
+	finishWithin = 5 * time.Second     // from then on, for every client's answer, for equal states and for all other answers
+
+	glance = 16 // steps between two looks at all nodes, which cost as much as a step
 )
 
 // A Calm is how long a cluster took to live again, each counted from the end of the faults.
@@ -62,6 +64,9 @@ func (s *Sim) settle(begun time.Duration) bool {
 	since := begun // something was last left over
 	why := ""
 	s.until(func() bool {
+		if s.stage.Steps()%glance != 0 {
+			return false
+		}
 		now := s.clock.Now()
 		if left := s.unsettled(); left != "" {
 			since, why = now, left
@@ -105,6 +110,9 @@ func (s *Sim) unsettled() string {
 func (s *Sim) steady() {
 	leader, elections, begun := s.leader(), s.check.elections, s.clock.Now()
 	s.until(func() bool {
+		if s.stage.Steps()%glance != 0 {
+			return false
+		}
 		now := s.clock.Now()
 		s.finished = now > begun+busy
 		if why := s.unsettled(); why != "" || s.check.elections != elections || s.leader() != leader {

@@ -181,8 +181,6 @@ func (s *snapshotter) captured(c actor.Context, m *Captured) {
 
 func (s *snapshotter) written(c actor.Context, m *written) {
 	s.taking, s.writing = false, false
-	takers := s.takers
-	s.takers = nil
 	if m.err != nil {
 		s.failures++
 		s.notBefore = s.Stage.Clock().Now() + pauseAfter(s.failures)
@@ -194,7 +192,9 @@ func (s *snapshotter) written(c actor.Context, m *written) {
 			c.Send(c.Parent(), &Taken{Meta: m.meta, Size: m.size})
 		}
 	}
-	for _, w := range takers {
+	for len(s.takers) > 0 { // one by one: should this handler panic, the rest are still known, and answered
+		w := s.takers[0]
+		s.takers = s.takers[1:]
 		if m.err != nil {
 			w.Resolve(0, nil, m.err)
 		} else {

@@ -57,8 +57,21 @@ func (m *mailbox) bury() {
 	m.mu.Unlock()
 	for _, q := range rest {
 		for !q.empty() {
-			drop(q.pop())
+			m.discard(q.pop())
 		}
+	}
+}
+
+// discard throws a message away. An actor that asked gets the answer that it would get for a dead letter, unless the message sees to that itself.
+func (m *mailbox) discard(message any) {
+	drop(message)
+	env, asked := message.(*actor.MessageEnvelope)
+	ctx, ok := m.invoker.(actor.Context)
+	if !asked || !ok || env.Sender == nil {
+		return
+	}
+	if _, itself := env.Message.(Dropped); !itself {
+		ctx.ActorSystem().Root.Send(env.Sender, &actor.DeadLetterResponse{Target: ctx.Self()})
 	}
 }
 

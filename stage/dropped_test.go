@@ -128,6 +128,39 @@ func TestDroppedAfterStopped(t *testing.T) {
 	}
 }
 
+// TestWhoAskedIsTold: a request that was queued when the actor stopped, or came to its mailbox later, is answered like a dead letter. A
+// message that answers for itself is not answered twice, and nobody is told of what nobody asked.
+func TestWhoAskedIsTold(t *testing.T) {
+	s, system := NewSeeded(3), newSystem()
+	told, dropped := 0, 0
+	var asked *actor.PID
+	asker := system.Root.Spawn(Props(s, receiver(func(ctx actor.Context) {
+		if m, ok := ctx.Message().(*actor.DeadLetterResponse); ok {
+			if told++; !m.Target.Equal(asked) {
+				t.Errorf("told of %v", m.Target)
+			}
+		}
+	})))
+	var held actor.Process // what a sender has that looked the actor up before it stopped
+	asked = system.Root.Spawn(Props(s, receiver(func(ctx actor.Context) {
+		if ctx.Message() == "stop" {
+			held, _ = system.ProcessRegistry.Get(ctx.Self())
+			ctx.Stop(ctx.Self())
+			system.Root.RequestWithCustomSender(ctx.Self(), "queued", asker)
+			system.Root.Send(ctx.Self(), "nobody asks")
+			system.Root.RequestWithCustomSender(ctx.Self(), &lastWord{func() { dropped++ }}, asker)
+		}
+	})))
+	s.Run(nil, 100)
+	system.Root.Send(asked, "stop")
+	s.Run(nil, 100)
+	held.SendUserMessage(asked, &actor.MessageEnvelope{Message: "late", Sender: asker})
+	s.Run(nil, 100)
+	if told != 2 || dropped != 1 {
+		t.Errorf("told %d times, dropped %d, want 2 and 1", told, dropped)
+	}
+}
+
 type lastWord struct{ dropped func() }
 
 func (l *lastWord) Dropped() { l.dropped() }

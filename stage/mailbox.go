@@ -64,7 +64,7 @@ func (m *mailbox) PostUserMessage(message any) {
 	m.mu.Lock()
 	if m.dead {
 		m.mu.Unlock()
-		drop(message)
+		m.discard(message)
 		return
 	}
 	m.inbox.push(message)

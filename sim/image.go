@@ -9,6 +9,9 @@ import (
 	"github.com/troupe-raft/troupe/raft"
 )
 
+// damagedDisk is where the disk says that bits have rotted.
+const damagedDisk = "simulated disk"
+
 // An image is what a disk holds of one group.
 type image struct {
 	alive    bool
@@ -163,7 +166,7 @@ func (m *image) state(g raft.GroupID) (raft.State, error) {
 		}
 		b, err := entry.Decode(raw)
 		if err != nil {
-			return raft.State{}, &persister.CorruptError{Dir: "simulated disk", Group: g, Index: next, Reason: "block", Err: err}
+			return raft.State{}, &persister.CorruptError{Dir: damagedDisk, Group: g, Index: next, Reason: "block", Err: err}
 		}
 		if n := len(st.Runs); n > 0 && st.Runs[n-1].Term == b.Term() {
 			st.Runs[n-1].Last = b.Last()
@@ -201,7 +204,7 @@ func (m *image) read(g raft.GroupID, from, to raft.Index, maxBytes int) ([]*entr
 		}
 		if rotten, ok := m.rotten[b.First()]; ok {
 			_, err := entry.Decode(rotten)
-			return nil, &persister.CorruptError{Dir: "simulated disk", Group: g, Index: b.First(), Reason: "block", Err: err}
+			return nil, &persister.CorruptError{Dir: damagedDisk, Group: g, Index: b.First(), Reason: "block", Err: err}
 		}
 		out = append(out, b)
 	}

@@ -44,6 +44,9 @@ func (s *Sim) recover() {
 	s.demand(finishWithin, "all nodes converge", s.equal)
 	s.demand(finishWithin, "every request is answered", func() bool { return s.unanswered(nil) == "" })
 	s.lull.Done = s.clock.Now() - begun
+	if s.check.first == nil {
+		s.alike()
+	}
 }
 
 // demand waits for what must come in time.

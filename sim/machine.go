@@ -53,11 +53,11 @@ func (m *machine) Snapshot() (func(io.Writer) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	content := newImprint(nil)
-	if err := write(content); err != nil {
+	content, err := m.imprint()
+	if err != nil {
 		return nil, err
 	}
-	m.life.node.sim.check.content(m.life.node.id, m.index, content.sum)
+	m.life.node.sim.check.content(m.life.node.id, m.index, content)
 	head := binary.BigEndian.AppendUint64(nil, uint64(m.index))
 	head = binary.BigEndian.AppendUint64(head, m.chain)
 	return func(w io.Writer) error {

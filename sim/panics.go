@@ -3,9 +3,11 @@ package sim
 import (
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/stage"
 )
 
@@ -29,11 +31,8 @@ func (c *checker) panicked(property string, reason any, stack string) {
 }
 
 // heard is told of every warning. Actors panic when a fault makes them: any other panic is a bug, though supervision mends it. A
-// replica's own panics are its crashes and failures, of which it tells in events.
+// replica's own panics are its crashes and failures, of which it tells in events. Whatever else is an error names the fault behind it.
 func (s *Sim) heard(r slog.Record) {
-	if !strings.Contains(r.Message, "panicked") || r.Message == "replica panicked" {
-		return
-	}
 	said, stack := r.Message, ""
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key == "stack" {
@@ -43,10 +42,18 @@ func (s *Sim) heard(r slog.Record) {
 		}
 		return true
 	})
-	if !strings.Contains(said, errSabotage.Error()) {
+	switch {
+	case slices.ContainsFunc(excuses, func(why string) bool { return strings.Contains(said, why) }):
+	case strings.Contains(r.Message, "panicked") && r.Message != "replica panicked":
 		s.check.panicked("actors panic only when something makes them", said, stack)
+	case r.Level >= slog.LevelError:
+		s.check.panicked("nothing fails unless something makes it", said, stack)
 	}
 }
+
+// excuses are what the faults say of themselves, damagedDisk what is found of bits that rotted, and the last what operators hear who
+// want a snapshot of a server that was added and knows nothing yet.
+var excuses = []string{errSabotage.Error(), errInjected.Error(), errFull.Error(), damagedDisk, raft.ErrMembershipUnknown.Error()}
 
 // Limits of what may happen in a time. Busy runs have a tenth of it.
 const (

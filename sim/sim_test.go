@@ -106,7 +106,7 @@ func happenings() []string {
 		"fault crash", "fault partition", "fault one-way", "fault isolate", "fault storm", "fault slow-link", "fault stall", "fault skew", "fault rot",
 		"fault transfer", "fault step-down", "fault snapshot", "fault members", "fault restart-only", "nodes left down",
 		"disk failed: sync: injected input/output error", "disk failed: write: injected input/output error",
-		"disk failed: write: no space left on device", "snapshot file failed: injected", "client timeout",
+		"disk failed: write: no space left on device", "snapshot file failed: injected", "client timeout", "snapshots compared",
 		"fault crash-in", "fault pause", "disturbances overlap", "message late", "message late, in the calm", "message late, of a life that has ended",
 	}
 	for _, name := range slices.Concat(victims, callbacks) {

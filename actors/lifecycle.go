@@ -185,8 +185,8 @@ func (r *replica) halt(to phase, reason error) {
 		r.host.unroute(r)
 		r.ctx.Send(r.host.persister, &persister.Release{Group: r.cfg.Group})
 	}
-	if r.node != nil && r.leader.Role == raft.Leader {
-		r.ctx.Send(r.host.heartbeat, &heartbeat.Rest{Group: r.cfg.Group, Term: r.leader.Term})
+	if r.node != nil { // whatever r.leader says: a panic amid the end of a leadership comes after that and before the heartbeat hears of it
+		r.ctx.Send(r.host.heartbeat, &heartbeat.Rest{Group: r.cfg.Group, Term: r.node.Term()})
 	}
 	r.answerAll(ErrStopped)
 	for _, pid := range []*actor.PID{r.applier, r.election, r.syncer, r.snapshotter} {

@@ -5,7 +5,8 @@ import (
 )
 
 // Messages that a program's actors send to a RaftGroup with ctx.Request. Each is answered exactly once, unless the
-// replica crashes with it; use the Group facade, whose calls always end.
+// replica crashes with it; use the Group facade, whose calls always end. One that a stopped replica never took is answered by
+// *actor.DeadLetterResponse: it did not and will not happen.
 type (
 	// Propose replicates Data. Answered by *Proposed or *Refused. With Session set it is applied once however often it
 	// is sent; Seq counts 1, 2, 3… within the session.

@@ -68,6 +68,7 @@ type blockID struct {
 
 type committed struct {
 	term    raft.Term
+	by      raft.Term        // of the leader that committed it
 	members *raft.Membership // in force at it
 	known
 }

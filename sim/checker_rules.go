@@ -90,9 +90,13 @@ func (c *checker) elected(l *life, n *raft.Node, m raft.Membership) {
 	}
 }
 
-// complete: a leader's log holds everything that is committed (§5.4, Leader Completeness).
+// complete: a leader's log holds everything that leaders of earlier terms committed (§5.4, Leader Completeness). Late votes may make somebody
+// the leader of a term that has passed: it need not have what was committed since.
 func (c *checker) complete(n *raft.Node) {
 	top := raft.Index(len(c.log))
+	for top > 0 && c.log[top-1].by >= n.Term() {
+		top--
+	}
 	if top == 0 || top < n.FirstIndex()-1 {
 		return
 	}
@@ -211,13 +215,13 @@ func (c *checker) commit(l *life, n *raft.Node, from, to raft.Index, before raft
 			c.fail("leader completeness", "leader %d commits entry %d, which it does not have", n.ID(), i)
 			return
 		}
-		c.settle(raft.EntryID{Index: i, Term: t})
+		c.settle(raft.EntryID{Index: i, Term: t}, n.Term())
 	}
 	c.exclusiveCommit(l, n.Term())
 }
 
-// settle makes the next entry part of what is committed.
-func (c *checker) settle(id raft.EntryID) {
+// settle makes the next entry part of what is committed, by the leader of a term.
+func (c *checker) settle(id raft.EntryID, by raft.Term) {
 	k := c.entries[id]
 	members := &c.founding
 	if id.Index > 1 {
@@ -227,7 +231,7 @@ func (c *checker) settle(id raft.EntryID) {
 		members = c.changed[id]
 		c.settled, c.settledAt = *members, id.Index
 	}
-	c.log = append(c.log, committed{term: id.Term, members: members, known: k})
+	c.log = append(c.log, committed{term: id.Term, by: by, members: members, known: k})
 	if why, ok := c.refused[k.data]; ok && k.kind == raft.Command {
 		c.fail("a refused write never happens", "entry %d was committed; its client was told %q", id.Index, why)
 	}
@@ -257,9 +261,9 @@ func (c *checker) exclusive(holder *life) {
 	}
 }
 
-// exclusiveElection: nobody is elected while another server has a lease.
+// exclusiveElection: nobody is elected while a server of an older term has a lease. Who wins an old term by late votes can commit nothing.
 func (c *checker) exclusiveElection(by *life, term raft.Term) {
-	if other := c.leaseBeside(by); other != nil {
+	if other := c.leaseBeside(by); other != nil && other.view.term < term {
 		c.fail("no election under a lease", "node %d is elected in term %d while node %d holds the lease of term %d", by.node.id, term, other.node.id, other.view.term)
 	}
 }

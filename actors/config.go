@@ -80,10 +80,12 @@ type GroupConfig struct {
 	SnapshotEvery   uint64 // entries between snapshots; default 100,000; NoSnapshots: never by itself
 	TrailingEntries uint64 // entries kept below a snapshot for slow followers; default 10,000
 
-	MaxEntryBytes      int // default 8 MiB
-	MaxBlockBytes      int // entries that wait together become blocks of about this size; default 2 MiB
-	MaxInflightBlocks  int // blocks not yet committed, beyond which proposals gather for a fuller one, 2ms at most; default 1
-	MaxInflightEntries int // proposals not yet answered; default 16,384; past it ErrBusy
+	MaxEntryBytes     int // default 8 MiB
+	MaxBlockBytes     int // entries that wait together become blocks of about this size; default 2 MiB
+	MaxInflightBlocks int // blocks not yet committed, beyond which proposals gather for a fuller one, 2ms at most; default 1
+	// MaxInflightEntries bounds the proposals not yet answered, together with the entries that a leader found in its log, until they are known to
+	// be committed; past it ErrBusy. Default 16,384.
+	MaxInflightEntries int
 	MaxInflightBytes   int // their bytes; default 64 MiB
 
 	SessionTTL  time.Duration // idle client sessions expire after this, on the log's own clock; default 1h

@@ -65,13 +65,13 @@ func (r *replica) store(fx *raft.Effects, payload []*entry.Block) []*entry.Block
 	w := persister.Write{Group: r.cfg.Group, Hard: fx.Hard, Reset: fx.Reset, Ack: fx.Ack, ReplyTo: r.ctx.Self()}
 	if fx.Reset != nil {
 		r.tail.clear()
-		r.orphans = orphans{}
+		r.found = found{}
 		w.Then = append(w.Then, persister.Delivery{To: r.ctx.Self(), Message: &snapshotter.Kept{Meta: *fx.Reset}})
 		r.installed(*fx.Reset) // first: the applier knows of the newer snapshot before any older file goes
 	}
 	if len(fx.Append) > 0 {
 		w.Blocks = r.joined(fx.Append, payload)
-		r.orphans.replaced(fx.Append[0].First)
+		r.found.replaced(fx.Append[0].First)
 		r.tail.truncate(fx.Append[0].First)
 		for _, b := range w.Blocks {
 			r.tail.append(b)
@@ -149,7 +149,6 @@ const maxInApplier = 4
 // committed passes a new commit index on, and committed entries to the applier.
 func (r *replica) committed(to raft.EntryID) {
 	r.commit = to
-	r.orphans.committed(to.Index)
 	for len(r.inFlight) > 0 && r.inFlight[0] <= to.Index {
 		r.inFlight = r.inFlight[1:]
 	}

@@ -82,15 +82,16 @@ func (r *replica) loaded(l *persister.Loaded) {
 		r.fail(err)
 		return
 	}
-	r.begin(node, l.State.Snapshot)
+	r.begin(node, l.State.Snapshot, l.State.Bytes)
 }
 
-// begin resets everything that one run of the replica knows.
-func (r *replica) begin(node *raft.Node, snapshot raft.SnapshotMeta) {
+// begin resets everything that one run of the replica knows. Of the log that the disk held it gets the size.
+func (r *replica) begin(node *raft.Node, snapshot raft.SnapshotMeta, bytes int) {
 	r.node, r.phase = node, running
 	r.builder = entry.Builder{}
 	r.tail.clear()
-	r.waiting, r.handed, r.inFlight, r.orphans = nil, nil, nil, orphans{}
+	r.waiting, r.handed, r.inFlight = nil, nil, nil
+	r.found, r.inherited = found{last: node.LastIndex(), bytes: bytes}, inheritance{}
 	r.rounds = map[uint64][]*request{}
 	s := node.Status()
 	r.leader = raft.RoleState{Role: s.Role, Term: s.Term}

@@ -64,7 +64,8 @@ type replica struct {
 	handedTo  raft.Index // last index given to the applier
 	applied   raft.Index
 	inFlight  []raft.Index // last indices of the blocks proposed here and not yet committed
-	orphans   orphans
+	found     found
+	inherited inheritance
 	restarts  raft.SnapshotMeta // what a restart begins from: the newest that the disk knows, which may be older than the rules'
 	inApplier int               // Committed messages that the applier has not reported done
 

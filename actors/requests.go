@@ -109,7 +109,7 @@ func (r *replica) propose(q *request) {
 		q.refuse(ErrTooLarge)
 		return
 	}
-	if !r.orphans.leaveRoom(&r.handle.credit) {
+	if !r.leaveRoom() {
 		q.refuse(ErrBusy)
 		return
 	}

@@ -16,6 +16,7 @@ func (r *replica) leadershipMoved(now raft.RoleState) {
 		r.deposed(before.Term)
 	}
 	if now.Role == raft.Leader && (before.Role != raft.Leader || before.Term != now.Term) {
+		r.inherit()
 		r.lead()
 	}
 	if now.Leader != raft.None {
@@ -60,7 +61,6 @@ func (r *replica) deposed(term raft.Term) {
 		n--
 	}
 	for _, w := range r.waiting[n:] {
-		r.orphans.add(w)
 		w.Waiter.Resolve(0, nil, ErrIndeterminate)
 	}
 	r.waiting = r.waiting[:n]

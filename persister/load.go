@@ -156,6 +156,7 @@ func (s *Store) readLog(it *pebble.Iterator, id raft.GroupID, g *group, state *r
 			g.firstBlock = b.First()
 		}
 		g.last = raft.EntryID{Index: b.Last(), Term: b.Term()}
+		state.Bytes += b.Size()
 		if n := len(state.Runs); n > 0 && state.Runs[n-1].Term == b.Term() {
 			state.Runs[n-1].Last = b.Last()
 		} else {

@@ -155,7 +155,32 @@ func (r *rig) loaded(g raft.GroupID) raft.State {
 	if l.Err != nil {
 		r.t.Fatal(l.Err)
 	}
-	return l.State
+	if want := r.bytes(g, l.State); l.State.Bytes != want {
+		r.t.Errorf("a log of %d bytes was loaded, stored are %d", l.State.Bytes, want)
+	}
+	return sizeless(l.State)
+}
+
+// bytes is the size of all blocks of a loaded log.
+func (r *rig) bytes(g raft.GroupID, s raft.State) (n int) {
+	r.t.Helper()
+	if len(s.Runs) == 0 {
+		return 0
+	}
+	blocks, err := r.store.Blocks(g, s.Prev.Index+1, s.Runs[len(s.Runs)-1].Last, 1<<30)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, b := range blocks {
+		n += b.Size()
+	}
+	return n
+}
+
+// sizeless is a state without the size of its log, which depends on how entries are encoded.
+func sizeless(s raft.State) raft.State {
+	s.Bytes = 0
+	return s
 }
 
 // write stores blocks, with the term that they need, and waits.

@@ -85,6 +85,7 @@ type State struct {
 	Prev     EntryID      // the entry just before the first one still in the log; zero when nothing was compacted
 	Runs     []Run        // the log after Prev, ascending and without gaps
 	Changes  []Change     // the membership entries in Runs
+	Bytes    int          // of the log's blocks, for the limits of the caller
 }
 
 // A Role is what a server currently is (§5.1).

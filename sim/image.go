@@ -182,6 +182,7 @@ func (m *image) state(g raft.GroupID) (raft.State, error) {
 				st.Changes = append(st.Changes, c)
 			}
 		}
+		st.Bytes += b.Size()
 		next = b.Last() + 1
 	}
 	return st, nil

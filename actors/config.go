@@ -84,7 +84,7 @@ type GroupConfig struct {
 	MaxBlockBytes     int // entries that wait together become blocks of about this size; default 2 MiB
 	MaxInflightBlocks int // blocks not yet committed, beyond which proposals gather for a fuller one, 2ms at most; default 1
 	// MaxInflightEntries bounds the proposals not yet answered, together with the entries that a leader found in its log, until they are known to
-	// be committed; past it ErrBusy. Default 16,384.
+	// be committed, and likewise the entries that are not on the leader's own disk; past it ErrBusy. Default 16,384.
 	MaxInflightEntries int
 	MaxInflightBytes   int // their bytes; default 64 MiB
 

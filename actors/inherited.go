@@ -43,8 +43,12 @@ func (r *replica) inherit() {
 	r.inherited = h
 }
 
-// leaveRoom says whether one more proposal fits beside what was inherited. The proposal has taken its credit already.
+// leaveRoom says whether one more proposal fits, which has taken its credit already: beside what was inherited, and beside what waits for this
+// server's own disk. Others may have committed that without it, so that no credit is out for it, but all of it is in memory.
 func (r *replica) leaveRoom() bool {
+	if lag := r.node.LastIndex() - r.node.Durable(); lag > 0 && (int(lag)+len(r.batch) >= r.cfg.MaxInflightEntries || r.tail.bytes > r.cfg.MaxInflightBytes) {
+		return false
+	}
 	h, c := &r.inherited, &r.handle.credit
 	if h.through <= r.commit.Index {
 		return true

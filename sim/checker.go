@@ -55,6 +55,7 @@ type checker struct {
 type known struct {
 	hash uint64 // of kind, session, sequence number and data
 	data uint64 // hash of the data alone
+	size int    // of the data
 	kind raft.Kind
 	prev raft.Term
 
@@ -170,7 +171,7 @@ func (c *checker) matching(node raft.NodeID, b *entry.Block, prev raft.EntryID) 
 	c.blocks[id] = true
 	i, before := b.First(), prev.Term
 	for e := range b.All() {
-		k := known{hash: hashEntry(&e), data: hashOf(e.Data), kind: e.Kind, prev: before, session: e.Session, seq: e.Seq}
+		k := known{hash: hashEntry(&e), data: hashOf(e.Data), size: len(e.Data), kind: e.Kind, prev: before, session: e.Session, seq: e.Seq}
 		id := raft.EntryID{Index: i, Term: b.Term()}
 		if had, ok := c.entries[id]; ok && had != k {
 			c.fail("log matching", "two entries %d of term %d differ: on node %d it is a %v after term %d, elsewhere a %v after term %d", i, b.Term(), node, k.kind, k.prev, had.kind, had.prev)

@@ -290,6 +290,7 @@ func (s *store) Blocks(g raft.GroupID, from, to raft.Index, maxBytes int) ([]*en
 	if !s.known[g] {
 		return nil, fmt.Errorf("group %d, index %d: %w", g, from, persister.ErrMissing)
 	}
+	s.check.boundRead(s.node, maxBytes)
 	return s.view(g).read(g, from, to, maxBytes)
 }
 

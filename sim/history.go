@@ -11,6 +11,7 @@ import (
 type record struct {
 	sim     *Sim
 	calls   []*history.Op
+	bursts  []*history.Op        // apart: they are too many at once for porcupine
 	dropped map[*history.Op]bool // they certainly never happened
 	seen    map[string]string    // what was last read of a key
 	ended   int
@@ -62,6 +63,7 @@ const judgement = 2_000_000
 
 // judge holds what the clients were told against one copy of the state machine: linearizability.
 func (s *Sim) judge() {
+	s.judgeBursts()
 	ops := make([]history.Op, 0, len(s.record.calls))
 	for _, c := range s.record.calls {
 		if !s.record.dropped[c] {

@@ -272,6 +272,11 @@ func (s *Sim) waiting() (n int) {
 			n++
 		}
 	}
+	for _, b := range s.bursters {
+		if !b.idle() {
+			n++
+		}
+	}
 	return n
 }
 

@@ -30,13 +30,14 @@ type network struct {
 	hold func(Link, any) bool // of a scenario: true keeps a message back for ever
 
 	inFlight, inFlightBytes                 int
-	late                                    int // of those in flight
+	late                                    int          // of those in flight
+	onLink                                  map[Link]int // of those that are not late
 	sent, delivered, dropped, doubled, lost int
 	bytes                                   int
 }
 
 func newNetwork(s *Sim, r *rand.Rand) *network {
-	n := &network{sim: s, rand: r, general: restless, links: map[Link]Weather{}}
+	n := &network{sim: s, rand: r, general: restless, links: map[Link]Weather{}, onLink: map[Link]int{}}
 	if s.cfg.Quiet {
 		n.general = fair
 	}
@@ -77,7 +78,11 @@ func (n *network) send(l Link, e remote.Envelope) {
 			n.sendLate(l, frame, delay)
 			continue
 		}
-		n.sim.clock.AfterFunc(delay, func() { n.arrive(l, frame) })
+		n.onLink[l]++
+		n.sim.clock.AfterFunc(delay, func() {
+			n.onLink[l]--
+			n.arrive(l, frame)
+		})
 	}
 }
 

@@ -49,6 +49,7 @@ type life struct {
 	deliver remote.Deliver
 	machine *machine
 	view    view
+	limits  actors.GroupConfig // of the group; zero in a scenario, whose groups have the defaults
 	log     *slog.Logger
 	trap    string // the callback that panics next
 	pauses  int    // that last
@@ -89,6 +90,7 @@ func (n *node) start() {
 
 func (l *life) spawn() {
 	cfg := l.node.sim.group()
+	l.limits = cfg
 	if l.node.founder {
 		cfg.Members = l.node.sim.founders
 	}

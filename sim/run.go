@@ -27,8 +27,7 @@ type Report struct {
 	Dropped   int
 	Doubled   int
 	Leases    int            // steps of a replica that holds a lease
-	Waiting   int            // messages in mailboxes, at most
-	InFlight  int            // messages on the network, at most
+	Most      Heights        // of what waits
 	Torn      int            // crashes that kept a part of what was not synced
 	Calm      Calm           // of a liveness run
 	Counts    map[string]int // of everything else that happened
@@ -75,18 +74,6 @@ func (s *Sim) until(condition func() bool) bool {
 	return met
 }
 
-// bounded: nothing piles up.
-func (s *Sim) bounded() {
-	waiting := s.stage.Waiting()
-	s.mostWaiting, s.mostInFlight = max(s.mostWaiting, waiting), max(s.mostInFlight, s.net.inFlight)
-	if s.net.inFlight > maxInFlight {
-		s.check.fail("bounded memory", "%d messages, %d bytes on the network", s.net.inFlight, s.net.inFlightBytes)
-	}
-	if waiting > maxWaiting {
-		s.check.fail("bounded memory", "%d messages wait in mailboxes", waiting)
-	}
-}
-
 // roles describes every node for a report.
 func (s *Sim) roles() string {
 	var all []string
@@ -108,8 +95,8 @@ func (s *Sim) roles() string {
 func (s *Sim) report() *Report {
 	r := &Report{
 		Config: s.cfg, Violation: s.check.first, Unjudged: s.record.unjudged, Steps: s.stage.Steps(), Virtual: s.clock.Now(), Trace: s.trace.sum, Struck: s.struck,
-		Calls: len(s.record.calls), Ended: s.record.ended, Committed: len(s.check.log), Elections: s.check.elections, Changes: s.check.changes,
-		Restores: s.check.restores, Waiting: s.mostWaiting, InFlight: s.mostInFlight, Leases: s.check.leases, Calm: s.lull, Sent: s.net.sent, Dropped: s.net.dropped + s.net.lost, Doubled: s.net.doubled, Counts: s.counts,
+		Calls: len(s.record.calls) + len(s.record.bursts), Ended: s.record.ended, Committed: len(s.check.log), Elections: s.check.elections, Changes: s.check.changes,
+		Restores: s.check.restores, Most: s.most, Leases: s.check.leases, Calm: s.lull, Sent: s.net.sent, Dropped: s.net.dropped + s.net.lost, Doubled: s.net.doubled, Counts: s.counts,
 	}
 	for _, id := range s.ids {
 		r.Torn += s.nodes[id].disk.torn
@@ -120,11 +107,12 @@ func (s *Sim) report() *Report {
 // String is the report in a few lines.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d nodes, %d spares, %d steps in %v; %d elections, %d committed, %d of %d calls ended, %d changes, %d restores, %d sent, %d lost, %d doubled, %d torn, at most %d waited and %d were in flight, trace %016x",
-		r.Config.Seed, r.Config.Nodes, max(r.Config.Spares, 0), r.Steps, r.Virtual.Round(time.Millisecond), r.Elections, r.Committed, r.Ended, r.Calls, r.Changes, r.Restores, r.Sent, r.Dropped, r.Doubled, r.Torn, r.Waiting, r.InFlight, r.Trace)
+	fmt.Fprintf(&b, "seed %d: %d nodes, %d spares, %d steps in %v; %d elections, %d committed, %d of %d calls ended, %d changes, %d restores, %d sent, %d lost, %d doubled, %d torn, trace %016x",
+		r.Config.Seed, r.Config.Nodes, max(r.Config.Spares, 0), r.Steps, r.Virtual.Round(time.Millisecond), r.Elections, r.Committed, r.Ended, r.Calls, r.Changes, r.Restores, r.Sent, r.Dropped, r.Doubled, r.Torn, r.Trace)
 	if r.Calm.Settled > 0 {
 		fmt.Fprintf(&b, "; after the faults a leader within %v, settled within %v, all done within %v", r.Calm.Led, r.Calm.Settled, r.Calm.Done)
 	}
+	fmt.Fprintf(&b, "\n  at most: %v", r.Most)
 	if r.Violation != nil {
 		fmt.Fprintf(&b, "\nVIOLATED %v", r.Violation)
 	}

@@ -30,7 +30,9 @@ type Config struct {
 	// Hasty has an operator change the membership the moment that somebody leads or another change is in force, Ambush has faults strike
 	// there. Defaults drawn.
 	Hasty, Ambush *bool
-	Rot           bool // one bit of one node's log flips for good
+	// Bursty has further clients propose hundreds of writes at once, where they believe that somebody leads. Default drawn.
+	Bursty *bool
+	Rot    bool // one bit of one node's log flips for good
 	// Liveness ends the faults after Length: from then on there must soon be one leader, all nodes must become equal and all
 	// clients must finish. Otherwise the run ends after Length.
 	Liveness bool
@@ -45,9 +47,6 @@ type Config struct {
 // Limits of a run.
 const (
 	defaultClients = 4
-
-	maxInFlight = 5_000 // messages on the network; a hundredth of it is usual
-	maxWaiting  = 5_000 // messages in mailboxes
 )
 
 // withDefaults fills in what is zero. What it filled in it leaves alone the next time, so that a report's Config is the run's.
@@ -73,6 +72,9 @@ func (c Config) withDefaults() Config {
 	}
 	if ambush := r.IntN(2) == 0 && !c.Quiet; c.Ambush == nil {
 		c.Ambush = &ambush
+	}
+	if bursty := r.IntN(3) == 0 && !c.Quiet && c.Clients >= 0; c.Bursty == nil {
+		c.Bursty = &bursty
 	}
 	if c.Clients == 0 {
 		c.Clients = defaultClients
@@ -102,6 +104,8 @@ func (c Config) group() actors.GroupConfig {
 	if r.IntN(8) == 0 {
 		g.MaxSessions = 2
 	}
+	g.MaxInflightEntries = []int{1, 4, 16, 64, 256, 256}[r.IntN(6)]
+	g.MaxInflightBytes = []int{200, 2 << 10, 16 << 10, 64 << 10, 64 << 10}[r.IntN(5)]
 	return g
 }
 
@@ -117,6 +121,7 @@ type Sim struct {
 	founders []raft.NodeID
 	nodes    map[raft.NodeID]*node
 	clients  []*client
+	bursters []*burster
 	check    *checker
 	record   *record
 	trace    *trace
@@ -136,7 +141,7 @@ type Sim struct {
 	sprung    int         // spontaneous faults, left out or not
 	struck    []Struck
 
-	mostWaiting, mostInFlight int
+	most Heights
 
 	tripwire func(Fault) // of a test: called at every fault
 	counts   map[string]int
@@ -177,6 +182,13 @@ func (s *Sim) begin() {
 		c := s.newClient(i)
 		s.clients = append(s.clients, c)
 		c.pause(time.Duration(i) * time.Millisecond)
+	}
+	if *s.cfg.Bursty {
+		for i := range bursters {
+			b := s.newBurster(i)
+			s.bursters = append(s.bursters, b)
+			b.pause()
+		}
 	}
 	s.schedule()
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/raft"
 )
 
@@ -108,6 +109,8 @@ func happenings() []string {
 		"disk failed: sync: injected input/output error", "disk failed: write: injected input/output error",
 		"disk failed: write: no space left on device", "snapshot file failed: injected", "client timeout", "snapshots compared",
 		"fault crash-in", "fault pause", "disturbances overlap", "message late", "message late, in the calm", "message late, of a life that has ended",
+		"burst", "burst: acknowledged", "burst: no answer in time", "burst: " + actors.ErrBusy.Error(), "burst: " + actors.ErrIndeterminate.Error(),
+		"refused: " + actors.ErrBusy.Error(),
 	}
 	for _, name := range slices.Concat(victims, callbacks) {
 		if name != "replication.reader" { // which has little to do: TestPanicsAnywhere

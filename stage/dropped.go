@@ -55,6 +55,9 @@ func (m *mailbox) bury() {
 	m.batch, m.inbox, m.inboxed = queue{}, queue{}, 0
 	m.unread.Store(0)
 	m.mu.Unlock()
+	if m.node != nil {
+		m.node.forget(m)
+	}
 	for _, q := range rest {
 		for !q.empty() {
 			m.discard(q.pop())

@@ -27,6 +27,7 @@ func TestSabotage(t *testing.T) {
 		}
 	}), WithSupervisor(&Backoff{Stage: node, Log: quiet()}), WithLogger(quiet())))
 	s.Run(func() bool { return pid != nil }, 100)
+	s.Run(nil, 100) // it has started
 	s.Sabotage(func(d Delivery) any {
 		if _, ok := d.To.(actor.ReceiveFunc); !ok {
 			t.Errorf("%v goes to %T, want the actor itself", d.Message, d.To)
@@ -43,8 +44,8 @@ func TestSabotage(t *testing.T) {
 		t.Errorf("%d messages wait, 4 were sent", w)
 	}
 	s.Run(nil, 1000)
-	if len(got) != 3 || got[2] != 3 || restarts != 1 || s.Waiting() != 0 {
-		t.Errorf("delivered %v after %d restarts, %d wait", got, restarts, s.Waiting())
+	if w := s.Waiting(); len(got) != 3 || got[2] != 3 || restarts != 1 || w != 0 {
+		t.Errorf("delivered %v after %d restarts, %d wait", got, restarts, w)
 	}
 	s.Sabotage(nil)
 	system.Root.Send(pid, 2)

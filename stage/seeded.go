@@ -4,7 +4,6 @@ import (
 	"container/heap"
 	"hash/fnv"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +29,7 @@ type Seeded struct {
 	created  uint64 // timers
 	steps    uint64
 	nodes    map[string]uint64 // how often each was made
+	alive    []*Node           // the root, and those that were not halted
 	observer func(Delivery)
 	saboteur func(Delivery) any
 }
@@ -55,6 +55,7 @@ type Delivery struct {
 func NewSeeded(seed uint64) *Seeded {
 	s := &Seeded{seed: seed, rand: rand.New(rand.NewPCG(seed, mix(seed, "order"))), nodes: map[string]uint64{}}
 	s.root = &Node{stage: s, rate: 1, calls: map[string]uint64{}}
+	s.alive = []*Node{s.root}
 	return s
 }
 
@@ -96,17 +97,31 @@ func (s *Seeded) Sabotage(f func(Delivery) any) {
 	s.saboteur = f
 }
 
-// Waiting is how many messages lie in the mailboxes that have a turn to take.
+// Waiting is how many messages lie in all mailboxes, those of suspended actors and protoactor's own messages included.
 func (s *Seeded) Waiting() (messages int) {
 	s.mu.Lock()
-	turns := slices.Clone(s.turns)
-	s.mu.Unlock()
-	for _, t := range turns {
-		if t.box != nil {
-			messages += t.box.UserMessageCount()
+	defer s.mu.Unlock()
+	for _, n := range s.alive {
+		for _, box := range n.boxes {
+			messages += box.UserMessageCount() + int(box.systems.Load())
 		}
 	}
 	return messages
+}
+
+// EachWaiting calls f for each of these messages, actor by actor in the order that they were spawned in on their node. It is for the
+// driver's goroutine; f must not use the stage. The Delivery's step is 0.
+func (s *Seeded) EachWaiting(f func(Delivery)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.alive {
+		for _, box := range n.boxes {
+			if box.UserMessageCount() > 0 || box.systems.Load() > 0 {
+				id, to := box.owner()
+				box.each(Delivery{At: s.now, Node: n.name, Actor: id, To: to}, f)
+			}
+		}
+	}
 }
 
 // Steps is how many steps were taken.
@@ -194,10 +209,7 @@ func (s *Seeded) take(t turn) {
 		return
 	}
 	message, what := t.box.next()
-	content := message
-	if env, ok := message.(*actor.MessageEnvelope); ok {
-		content = env.Message
-	}
+	content := unwrap(message)
 	sabotage := s.saboteur
 	id, to := t.box.owner()
 	d := s.observe(Delivery{Node: t.node.name, Actor: id, Message: content, To: to})
@@ -240,6 +252,27 @@ func (m *mailbox) one(message any, what kind, bomb any) {
 		panic(bomb)
 	}
 	m.deliver(message, what)
+}
+
+// each shows what lies in the mailbox.
+func (m *mailbox) each(d Delivery, f func(Delivery)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, q := range [...]queue{m.system, m.batch, m.inbox} {
+		for c := q.head; c != nil; c = c.next {
+			for _, message := range c.messages[c.read:c.written] {
+				d.Message = unwrap(message)
+				f(d)
+			}
+		}
+	}
+}
+
+func unwrap(message any) any {
+	if env, ok := message.(*actor.MessageEnvelope); ok {
+		return env.Message
+	}
+	return message
 }
 
 // owner is whose mailbox this is: the id of the PID, and the actor inside of the guard.

@@ -23,6 +23,7 @@ type Node struct {
 
 	// Under the stage's lock.
 	calls map[string]uint64 // of Rand
+	boxes []*mailbox        // in the order that their actors were spawned in, without those that stopped
 	// The monotonic clock shows shown+(t-at)*rate at the stage's time t ≥ at.
 	at, shown time.Duration
 	rate      float64
@@ -41,6 +42,7 @@ func (s *Seeded) Node(name string) *Node {
 	n := &Node{stage: s, name: name, life: s.nodes[name], rate: 1, calls: map[string]uint64{}, at: s.now}
 	n.shown = time.Duration(mix(s.seed, name, strconv.FormatUint(n.life, 10), "origin") % uint64(time.Hour))
 	n.ahead = s.now - n.shown
+	s.alive = append(s.alive, n)
 	return n
 }
 
@@ -73,6 +75,7 @@ func (n *Node) Halt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.turns = slices.DeleteFunc(s.turns, func(t turn) bool { return t.node == n })
+	s.alive = slices.DeleteFunc(s.alive, func(other *Node) bool { return other == n })
 	s.timers.remove(n)
 	n.thaw() // nothing of it: a halted node keeps nothing
 }
@@ -144,7 +147,20 @@ func (n *Node) Dispatcher() actor.Dispatcher { return nodeDispatcher{n} }
 
 // Mailbox implements Stage.
 func (n *Node) Mailbox(drained bool) actor.MailboxProducer {
-	return func() actor.Mailbox { return &mailbox{drained: drained, node: n} }
+	return func() actor.Mailbox {
+		m := &mailbox{drained: drained, node: n}
+		n.stage.mu.Lock()
+		defer n.stage.mu.Unlock()
+		n.boxes = append(n.boxes, m)
+		return m
+	}
+}
+
+// forget takes a mailbox off the node whose actor has stopped.
+func (n *Node) forget(m *mailbox) {
+	n.stage.mu.Lock()
+	defer n.stage.mu.Unlock()
+	n.boxes = slices.DeleteFunc(n.boxes, func(other *mailbox) bool { return other == m })
 }
 
 // Close implements Stage. There is no worker to end; Halt crashes.

@@ -8,6 +8,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-raft/troupe/applier"
+	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/snapshotter"
 	"github.com/troupe-raft/troupe/stage"
 )
@@ -57,5 +58,28 @@ func TestMessageThatADaemonPanicsAtIsAnswered(t *testing.T) {
 	}
 	if n := handle.credit.entries.Load(); n != 0 {
 		t.Errorf("credit for %d entries is gone", n)
+	}
+}
+
+// A mute context panics at the first message that is sent.
+type mute struct{ actor.Context }
+
+func (mute) Send(*actor.PID, any) { panic("injected") }
+
+// A replica panics while it hands a read over to the applier: the crash that follows still knows of the read.
+func TestPanicAmidAReadLeavesNobodyWaiting(t *testing.T) {
+	q := &request{kind: readRequest, done: make(chan struct{}, 1), handle: &Group{}}
+	r := &replica{ctx: mute{}, rounds: map[uint64][]*request{1: {q}}}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic")
+			}
+		}()
+		r.readDone(raft.ReadDone{ID: 1, Index: 7})
+	}()
+	r.answerAll(ErrStopped)
+	if !errors.Is(q.err, ErrStopped) {
+		t.Errorf("answered %v", q.err)
 	}
 }

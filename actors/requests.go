@@ -210,14 +210,13 @@ func (r *replica) flushReads() {
 // readDone sends a batch of reads to wait for the applier, or tells them that leadership was lost.
 func (r *replica) readDone(done raft.ReadDone) {
 	batch := r.rounds[done.ID]
-	delete(r.rounds, done.ID)
-	if done.Err != nil {
+	switch {
+	case done.Err != nil:
 		refuseAll(batch, done.Err)
-		return
-	}
-	if len(batch) > 0 {
+	case len(batch) > 0:
 		r.ctx.Send(r.applier, &applier.Barrier{Index: done.Index, Waiter: readers(batch)})
 	}
+	delete(r.rounds, done.ID) // last: should this handler panic, they are still known, and answered
 }
 
 // readers are reads that share one read point.

@@ -57,6 +57,16 @@ func (c *checker) executes(node raft.NodeID, i raft.Index) {
 	t.sessions[r] = i
 }
 
+// reads: a read sees all that was committed when it was asked (§8), and its replica has applied it.
+func (c *checker) reads(l *life, point, committed raft.Index) {
+	switch want := c.states.lastCommand(point); {
+	case point < committed:
+		c.fail("reads see what was committed before", "node %d reads at %d, %d was committed when it was asked", l.node.id, point, committed)
+	case l.machine.index < want:
+		c.fail("reads wait for the state", "node %d answers a read at %d, it has applied %d of the commands through %d", l.node.id, point, l.machine.index, want)
+	}
+}
+
 // An imprint hashes what is written to or read through it.
 type imprint struct {
 	in  io.Reader

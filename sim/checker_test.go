@@ -121,6 +121,14 @@ var forgeries = map[string]forgery{
 		}
 	}},
 
+	"a read of the past": {"reads see what was committed before", func(c *checker, l *life, _ committed, top raft.Index) {
+		c.reads(l, top-1, top)
+	}},
+	"a read too early": {"reads wait for the state", func(c *checker, l *life, _ committed, top raft.Index) {
+		l.machine.index = 0
+		c.reads(l, top, top)
+	}},
+
 	"a suffix kept under a snapshot": {"a snapshot replaces a log that differs", traces(func(v *view) {
 		v.log.shape, v.log.snapshot = raft.Shape{Runs: []raft.Run{{First: 1, Last: 2, Term: 1}}}, 0
 	})},

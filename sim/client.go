@@ -139,10 +139,12 @@ func (c *client) try() {
 			}
 			return
 		}
+		committed := raft.Index(len(c.sim.check.log))
 		l.ask(message, func(answer any) {
 			var value string
 			var found bool
-			if _, ok := answer.(*actors.ReadPoint); ok {
+			if point, ok := answer.(*actors.ReadPoint); ok {
+				c.sim.check.reads(l, point.Index, committed)
 				value, found = l.machine.get(op.Key)
 			}
 			clock.AfterFunc(c.lag(), func() { c.told(a, op, answer, value, found) })

@@ -166,7 +166,7 @@ func (s *Sim) heal() {
 		if n.life != nil {
 			n.life.trap = ""
 			n.life.stage.SetSkew(0, 1)
-			if (n.life.failed != nil || n.life.respawning) && !n.gone {
+			if (n.life.failed != nil || n.disk.life.failure != nil || n.life.respawning) && !n.gone {
 				n.crash()
 			}
 		}

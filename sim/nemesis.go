@@ -183,6 +183,7 @@ func (s *Sim) operate(f Fault) {
 	switch f.Kind {
 	case Transfer:
 		to, message = s.leader(), &actors.TransferLeadership{To: f.A}
+		s.silence(to, f.A)
 	case StepDown:
 		to, message = s.leader(), &actors.StepDown{}
 	case Snapshot:
@@ -266,6 +267,15 @@ func (s *Sim) smallestQuorum(l *life) []raft.NodeID {
 	}
 	slices.Sort(set)
 	return set
+}
+
+// silence is an ambush at a transfer: the old leader hears nothing of the new one while it may still take itself for the leader.
+func (s *Sim) silence(leader *node, target raft.NodeID) {
+	if leader == nil || leader.id == target || !*s.cfg.Ambush || s.rng.IntN(2) == 0 {
+		return
+	}
+	d := time.Duration(s.rng.ExpFloat64() * float64(200*time.Microsecond))
+	s.spontaneous(Fault{At: s.clock.Now(), Kind: OneWay, A: target, B: leader.id, For: time.Duration(s.rng.Int64N(int64(300 * time.Millisecond)))}, d)
 }
 
 // spontaneous strikes with a fault that was in no plan. It has its number all the same, so that it can be left out.

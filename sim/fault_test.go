@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -67,5 +68,25 @@ func TestCrashWithin(t *testing.T) {
 	complain(t, r)
 	if n := r.Counts["fault crash-in"]; n < 20 {
 		t.Errorf("%d crashes within handlers, of %d", n, len(faults))
+	}
+}
+
+// TestNothingFailsInTheCalm: what was armed and has not struck never will, or a node could fail after it was seen to be well.
+func TestNothingFailsInTheCalm(t *testing.T) {
+	s := New(Config{Seed: 1, Nodes: 3, Spares: -1, Quiet: true, Think: time.Millisecond, Length: time.Minute})
+	s.until(func() bool { return s.leader() != nil && len(s.check.log) > 10 })
+	for _, id := range s.ids {
+		n := s.nodes[id]
+		n.disk.failSync, n.disk.crashIn, n.life.trap = 1, 1, "Apply"
+	}
+	syncs := s.leader().disk.syncs
+	s.heal()
+	if s.leader() == nil || s.leader().disk.syncs == syncs {
+		t.Fatal("nothing was synced: the test shows nothing")
+	}
+	for what, n := range s.counts {
+		if what != "client timeout" && what != "nodes left down" && !strings.HasPrefix(what, "refused") {
+			t.Errorf("%s: %d times", what, n)
+		}
 	}
 }

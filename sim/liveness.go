@@ -149,11 +149,7 @@ func (s *Sim) heal() {
 	s.bombs = nil
 	s.net.clear()
 	for _, id := range s.ids {
-		if l := s.nodes[id].life; l != nil {
-			l.pauses = 0
-			l.stage.Thaw()
-		}
-		s.nodes[id].disk.crashIn = 0
+		s.nodes[id].spare()
 	}
 	s.trace.note("calm")
 	s.until(func() bool { return s.clock.Now() > now+handful }) // what operators asked for has begun by then, and can be seen
@@ -161,16 +157,25 @@ func (s *Sim) heal() {
 	s.bury()
 	for _, id := range s.ids {
 		n := s.nodes[id]
-		n.disk.failSync, n.disk.failWrite, n.disk.failFile, n.disk.full, n.disk.stalled = 0, 0, 0, false, 0
 		n.skew = nil
 		if n.life != nil {
-			n.life.trap = ""
 			n.life.stage.SetSkew(0, 1)
 			if (n.life.failed != nil || n.disk.life.failure != nil || n.life.respawning) && !n.gone {
 				n.crash()
 			}
 		}
 		s.up(n)
+	}
+}
+
+// spare ends all that is still to happen to a node: from here on nothing of it fails.
+func (n *node) spare() {
+	d := n.disk
+	d.failSync, d.failWrite, d.failFile, d.full, d.stalled, d.crashIn = 0, 0, 0, false, 0, 0
+	if l := n.life; l != nil {
+		l.trap = ""
+		l.pauses = 0
+		l.stage.Thaw()
 	}
 }
 

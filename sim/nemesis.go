@@ -269,13 +269,26 @@ func (s *Sim) smallestQuorum(l *life) []raft.NodeID {
 	return set
 }
 
-// silence is an ambush at a transfer: the old leader hears nothing of the new one while it may still take itself for the leader.
+// silence is an ambush at a transfer: the old leader hears nothing of the new one, and of the others late, while it may still take itself
+// for the leader.
 func (s *Sim) silence(leader *node, target raft.NodeID) {
 	if leader == nil || leader.id == target || !*s.cfg.Ambush || s.rng.IntN(2) == 0 {
 		return
 	}
-	d := time.Duration(s.rng.ExpFloat64() * float64(200*time.Microsecond))
-	s.spontaneous(Fault{At: s.clock.Now(), Kind: OneWay, A: target, B: leader.id, For: time.Duration(s.rng.Int64N(int64(300 * time.Millisecond)))}, d)
+	length := time.Duration(s.rng.Int64N(int64(300 * time.Millisecond)))
+	soon := time.Duration(s.rng.ExpFloat64() * float64(200*time.Microsecond))
+	late := s.rng.IntN(2) == 0
+	for _, id := range s.ids {
+		f := Fault{At: s.clock.Now(), Kind: SlowLink, A: id, B: leader.id, For: length}
+		switch {
+		case id == leader.id:
+		case id == target:
+			f.Kind = OneWay
+			s.spontaneous(f, soon)
+		case late:
+			s.spontaneous(f, soon)
+		}
+	}
 }
 
 // spontaneous strikes with a fault that was in no plan. It has its number all the same, so that it can be left out.

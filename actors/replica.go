@@ -151,7 +151,7 @@ func (r *replica) receiveWork(message any) {
 	case *replication.Refusal:
 		r.step(raft.Received{From: m.From, Message: m.Message}, nil)
 	case *replication.Halted:
-		if r.leader.Role == raft.Leader && m.Term == r.leader.Term {
+		if rotten := (*persister.CorruptError)(nil); errors.As(m.Err, &rotten) || r.leader.Role == raft.Leader && m.Term == r.leader.Term {
 			r.fail(fmt.Errorf("log cannot be read: %w", m.Err))
 		}
 	case *replication.NeedSnapshot:

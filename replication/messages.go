@@ -98,7 +98,8 @@ type NeedSnapshot struct {
 
 // Halted says that the log read back is not the one that this term's leader wrote; nobody is fed any more in
 // Term. A parent that does not lead in Term any more has the reason and drops it: a newer leader has
-// overwritten the log. For one that does lead, its log and its disk disagree, a broken invariant.
+// overwritten the log. For one that does lead, its log and its disk disagree, a broken invariant. When Err is a
+// *persister.CorruptError the disk has lost what it was given, whoever leads.
 type Halted struct {
 	Term raft.Term
 	Err  error

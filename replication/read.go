@@ -80,6 +80,10 @@ func (s *syncer) read(c actor.Context, p *peer, next raft.Index) {
 }
 
 func (s *syncer) fetched(c actor.Context, m *fetched) {
+	if rotten := (*persister.CorruptError)(nil); errors.As(m.err, &rotten) { // whoever asked, and in whatever term
+		s.halt(c, m.err)
+		return
+	}
 	p := find(s.peers, m.peer)
 	if p == nil || p.stock.asked != m.fetch {
 		return // of an earlier life, term, or order

@@ -141,14 +141,13 @@ func (a *applier) restore(m *Begin) (*sessions, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.callRestore(r); err != nil {
-		return nil, err
+	err = a.callRestore(r)
+	// The file's own checks end with its last byte: what the user left unread is verified too. What is wrong with the file is why the user
+	// could not read it, whatever the user made of it.
+	if _, unread := io.Copy(io.Discard, r); unread != nil {
+		return nil, errors.Join(unread, err)
 	}
-	// The file's own checks end with its last byte: what the user left unread is verified too.
-	if _, err := io.Copy(io.Discard, r); err != nil {
-		return nil, err
-	}
-	return table, nil
+	return table, err
 }
 
 // proceed applies until a turn's worth is done.

@@ -51,6 +51,14 @@ var errDamaged = errors.New("damaged")
 
 func damaged(what string) error { return fmt.Errorf("%w: %s", errDamaged, what) }
 
+// short is why there are fewer bytes than there should be: the file is damaged, or the disk did not give them.
+func short(err error, what string) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return damaged(what)
+	}
+	return err
+}
+
 func fileName(index raft.Index, term raft.Term) string {
 	return fmt.Sprintf("snap-%020d-%020d.troupe", index, term)
 }
@@ -199,7 +207,7 @@ func (c *counter) Read(p []byte) (int, error) {
 func (r *reader) header() error {
 	var m [len(magic)]byte
 	if _, err := io.ReadFull(r.in, m[:]); err != nil {
-		return damaged("it ends within its first bytes")
+		return short(err, "it ends within its first bytes")
 	}
 	if string(m[:]) != magic {
 		return damaged("it does not begin as a snapshot of this version")
@@ -224,7 +232,7 @@ func (r *reader) header() error {
 func (r *reader) next(limit uint32) ([]byte, error) {
 	var head [8]byte
 	if _, err := io.ReadFull(r.in, head[:]); err != nil {
-		return nil, damaged("it ends too early")
+		return nil, short(err, "it ends too early")
 	}
 	size, sum := binary.BigEndian.Uint32(head[:]), binary.BigEndian.Uint32(head[4:])
 	if size > limit {
@@ -235,7 +243,7 @@ func (r *reader) next(limit uint32) ([]byte, error) {
 	}
 	b := r.piece[:size]
 	if _, err := io.ReadFull(r.in, b); err != nil {
-		return nil, damaged("it ends too early")
+		return nil, short(err, "it ends too early")
 	}
 	if crc32.Checksum(b, castagnoli) != sum {
 		return nil, damaged("checksum mismatch")
@@ -276,15 +284,19 @@ func (r *reader) advance() error {
 func (r *reader) trailer() error {
 	var t [12]byte
 	if _, err := io.ReadFull(r.in, t[:]); err != nil {
-		return damaged("it ends within its trailer")
+		return short(err, "it ends within its trailer")
 	}
 	if binary.BigEndian.Uint64(t[:]) != r.size || binary.BigEndian.Uint32(t[8:]) != r.sum {
 		return damaged("the trailer does not fit the payload")
 	}
-	if _, err := r.in.ReadByte(); err != io.EOF {
+	switch _, err := r.in.ReadByte(); err {
+	case io.EOF:
+		return nil
+	case nil:
 		return damaged("something follows the trailer")
+	default:
+		return err
 	}
-	return nil
 }
 
 // holds checks that the file says of itself what meta says of it.

@@ -1,6 +1,7 @@
 package snapshotter
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/hex"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -299,5 +301,24 @@ func TestUserFaultsLeaveNothing(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		only(t, fs)
+	}
+}
+
+// A disk that does not give a file is no damage of the file: the reason is the disk's own, whatever was being read.
+func TestUnreadableIsNotDamaged(t *testing.T) {
+	fs := newFS()
+	mustWrite(t, fs, 9, content(1, 300))
+	good := raw(t, fs, 9)
+	broken := errors.New("broken disk")
+	for n := range len(good) + 1 {
+		in := io.MultiReader(bytes.NewReader(good[:n]), iotest.ErrReader(broken))
+		r := &reader{path: "p", in: bufio.NewReaderSize(in, 16)}
+		err := r.header()
+		if err == nil {
+			_, err = io.Copy(io.Discard, r)
+		}
+		if !errors.Is(err, broken) || errors.Is(err, errDamaged) {
+			t.Fatalf("after %d bytes: %v", n, err)
+		}
 	}
 }

@@ -79,6 +79,7 @@ type GroupConfig struct {
 
 	SnapshotEvery   uint64 // entries between snapshots; default 100,000; NoSnapshots: never by itself
 	TrailingEntries uint64 // entries kept below a snapshot for slow followers; default 10,000
+	SnapshotChunk   int    // bytes of a snapshot that one message carries; default 1 MiB
 
 	MaxEntryBytes     int // default 8 MiB
 	MaxBlockBytes     int // entries that wait together become blocks of about this size; default 2 MiB

@@ -87,7 +87,7 @@ func (r *replica) spawnDaemons() {
 	}
 	r.snapshotter = spawn(snapshotter.Props(snapshotter.Config{
 		Group: r.cfg.Group, Node: h.cfg.Node, Stage: h.stage, FS: h.fs, Dir: h.snapshotDir(r.cfg.Group),
-		Every: every, Sender: h.transport.Sender, Log: h.logger("snapshotter"),
+		Every: every, ChunkBytes: r.cfg.SnapshotChunk, Sender: h.transport.Sender, Log: h.logger("snapshotter"),
 	}), nil)
 }
 

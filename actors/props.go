@@ -138,7 +138,7 @@ func (c GroupConfig) Validate() (err error) {
 		err = errors.Join(err, e)
 	}
 	for name, v := range map[string]int{
-		"MaxEntryBytes": c.MaxEntryBytes, "MaxBlockBytes": c.MaxBlockBytes,
+		"MaxEntryBytes": c.MaxEntryBytes, "MaxBlockBytes": c.MaxBlockBytes, "SnapshotChunk": c.SnapshotChunk,
 		"MaxInflightBlocks": c.MaxInflightBlocks, "MaxInflightEntries": c.MaxInflightEntries, "MaxInflightBytes": c.MaxInflightBytes, "MaxSessions": c.MaxSessions,
 	} {
 		fault(v < 0, "%s %d is negative", name, v)
@@ -155,6 +155,7 @@ func (c GroupConfig) withDefaults() GroupConfig {
 	c.TransferTimeout = cmp.Or(c.TransferTimeout, c.ElectionTimeout.Max)
 	c.SnapshotEvery = cmp.Or(c.SnapshotEvery, 100_000)
 	c.TrailingEntries = cmp.Or(c.TrailingEntries, 10_000)
+	c.SnapshotChunk = cmp.Or(c.SnapshotChunk, 1<<20)
 	c.MaxEntryBytes = cmp.Or(c.MaxEntryBytes, 8<<20)
 	c.MaxBlockBytes = cmp.Or(c.MaxBlockBytes, 2<<20)
 	c.MaxInflightBlocks = cmp.Or(c.MaxInflightBlocks, 1)

@@ -127,7 +127,7 @@ func (c *checker) snapshots(node raft.NodeID, m *image, o *persister.Op) {
 // filed: before a snapshot stands for a part of the log, its file survives any crash and holds what the log makes of its index.
 func (c *checker) filed(node raft.NodeID, meta *raft.SnapshotMeta) {
 	d := c.sim.nodes[node].disk
-	raw, err := readFile(d.files.CrashClone(vfs.CrashCloneCfg{}), d.snapshotPath(meta.Index, meta.Term))
+	raw, err := readFile(d.files.synced(), d.snapshotPath(meta.Index, meta.Term))
 	if err != nil {
 		c.fail("snapshots are durable before the log goes", "node %d, at %d: %v", node, meta.Index, err)
 		return
@@ -150,7 +150,7 @@ func (c *checker) filed(node raft.NodeID, meta *raft.SnapshotMeta) {
 // arrived: a snapshot at i or later survives any crash of the node.
 func (c *checker) arrived(node raft.NodeID, i raft.Index) {
 	d := c.sim.nodes[node].disk
-	ids, err := snapshotter.List(d.files.CrashClone(vfs.CrashCloneCfg{}), d.life.SnapshotDir(groupID))
+	ids, err := snapshotter.List(d.files.synced(), d.life.SnapshotDir(groupID))
 	if n := len(ids); err != nil || n == 0 || ids[n-1].Index < i {
 		c.fail("snapshots are durable before they are acknowledged", "node %d acknowledges one at %d, it has %v (%v)", node, i, ids, err)
 	}

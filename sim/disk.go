@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/troupe-raft/troupe/entry"
 	"github.com/troupe-raft/troupe/persister"
@@ -18,6 +15,7 @@ import (
 // Why a simulated disk fails.
 var (
 	errInjected = errors.New("injected input/output error")
+	errRead     = errors.New("injected error of a read")
 	errFull     = errors.New("no space left on device")
 )
 
@@ -28,7 +26,8 @@ type disk struct {
 	rand   *rand.Rand
 	check  *checker
 	stable map[raft.GroupID]*image // what survives any crash
-	files  *vfs.MemFS
+	files  *tree
+	rotten rotten // blocks of the log
 
 	life *store // of the running node
 
@@ -36,18 +35,22 @@ type disk struct {
 	stalled   time.Duration // nothing is synced before this time of the stage
 	failSync  int           // this many syncs from now fail, 0: none
 	failWrite int
-	failFile  int // of operations on snapshot files
+	failFile  int // of operations on snapshot files that write
+	failRead  int // of those that read
+	failLog   int // of reads of the log
 	full      bool
 	crashIn   int           // the node crashes within the handler at this operation from now, 0: none
 	downFor   time.Duration // then
 	lies      bool          // confirms what it did not store: a check of the checker
 
-	syncs, failures, fileFailures, torn, rots int // that happened
+	torn int // crashes that kept a part of what was not synced
 }
 
 func newDisk(node raft.NodeID, r *rand.Rand, c *checker) *disk {
-	return &disk{node: node, rand: r, check: c, stable: map[raft.GroupID]*image{}, files: vfs.NewCrashableMem(), latency: 2 * time.Millisecond}
+	return &disk{node: node, rand: r, check: c, stable: map[raft.GroupID]*image{}, files: newTree(), rotten: rotten{}, latency: 2 * time.Millisecond}
 }
+
+func (d *disk) count(what string) { d.check.sim.count(what) }
 
 // image is the stable image of a group, empty if there is none.
 func (d *disk) image(g raft.GroupID) *image {
@@ -78,12 +81,16 @@ func (d *disk) crash() {
 		}
 		s.dead = true
 	}
-	lost := 0
-	if d.rand.IntN(2) == 0 {
-		lost = 100 // percent of unsynced data that survives
-	}
-	d.files = d.files.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: lost, RNG: d.rand})
-	d.life = nil
+	files, wreck := d.files.crash(d.rand)
+	d.files, d.life = files, nil
+	d.check.sim.counts["snapshot files torn"] += wreck.torn
+	d.check.sim.counts["unsynced names lost"] += wreck.lost
+	d.check.sim.counts["unsynced names kept"] += wreck.kept
+}
+
+// mended ends every fault of the disk but rot.
+func (d *disk) mended() {
+	d.failSync, d.failWrite, d.failFile, d.failRead, d.failLog, d.crashIn, d.full, d.stalled = 0, 0, 0, 0, 0, 0, false, 0
 }
 
 // settle makes an op part of what survives.
@@ -92,23 +99,6 @@ func (d *disk) settle(o *persister.Op) {
 		d.check.stored(d.node, d.image(o.Group), o)
 		d.image(o.Group).apply(o)
 	}
-}
-
-// rot flips one bit of a stored block of the group, while the node is down. False: there is none.
-func (d *disk) rot(g raft.GroupID) bool {
-	m := d.image(g)
-	if len(m.blocks) == 0 {
-		return false
-	}
-	b := m.blocks[d.rand.IntN(len(m.blocks))]
-	raw := slices.Clone(b.Bytes())
-	raw[d.rand.IntN(len(raw))] ^= 1 << d.rand.IntN(8)
-	if m.rotten == nil {
-		m.rotten = map[raft.Index][]byte{}
-	}
-	m.rotten[b.First()] = raw
-	d.rots++
-	return true
 }
 
 // A store is the disk as one life of a node sees it. It implements actors.Store.
@@ -123,6 +113,7 @@ type store struct {
 	failure error
 	notify  func(error)
 	dead    bool
+	met     met
 }
 
 // A simFlight is one Commit on its way to the disk.
@@ -155,12 +146,18 @@ func (s *store) Load(g raft.GroupID, done func(raft.State, bool, error)) {
 	}
 	s.known[g] = true
 	m := s.view(g)
-	st, err := m.state(g)
+	st, err := m.state(g, s.rotten)
 	fresh := !m.alive
 	if err != nil {
 		delete(s.known, g)
+		s.met.log = true
 	}
-	s.clock.AfterFunc(s.wait(time.Millisecond), func() { done(st, fresh, err) })
+	s.clock.AfterFunc(s.wait(time.Millisecond), func() {
+		if err != nil && !s.dead {
+			s.refuses("the load", err)
+		}
+		done(st, fresh, err)
+	})
 }
 
 // Commit implements persister.Storage.
@@ -177,10 +174,8 @@ func (s *store) Commit(ops []persister.Op, done func(error)) {
 	if s.failure == nil && s.full {
 		s.fail(fmt.Errorf("write: %w", errFull))
 	}
-	if s.failure == nil {
-		for i := range ops {
-			s.accept(&ops[i])
-		}
+	for i := 0; i < len(ops) && s.failure == nil; i++ {
+		s.accept(&ops[i])
 	}
 	s.flights = append(s.flights, &simFlight{ops: ops, done: done})
 	s.touch()
@@ -214,6 +209,12 @@ func (s *store) accept(o *persister.Op) {
 	if o.Err != nil {
 		delete(s.known, o.Group)
 		s.check.rejected(s.node, o)
+		return
+	}
+	if err := m.touches(o, s.rotten); err != nil {
+		s.met.log = true
+		s.refuses("a write", err)
+		s.fail(err)
 		return
 	}
 	s.check.accepted(s.node, m, o)
@@ -253,7 +254,6 @@ func (s *store) synced() {
 		}
 	}
 	if s.failure == nil {
-		s.disk.syncs++
 		for i := range f.ops {
 			s.settle(&f.ops[i])
 		}
@@ -264,8 +264,9 @@ func (s *store) synced() {
 
 func (s *store) fail(err error) {
 	s.failure = err
-	s.failures++
-	s.check.sim.count("disk failed: " + err.Error())
+	if !s.met.log {
+		s.count("disk failed: " + err.Error())
+	}
 	if s.notify != nil {
 		s.notify(err)
 	}
@@ -291,7 +292,15 @@ func (s *store) Blocks(g raft.GroupID, from, to raft.Index, maxBytes int) ([]*en
 		return nil, fmt.Errorf("group %d, index %d: %w", g, from, persister.ErrMissing)
 	}
 	s.check.boundRead(s.node, maxBytes)
-	return s.view(g).read(g, from, to, maxBytes)
+	if err := s.unreadable(); err != nil {
+		return nil, err
+	}
+	blocks, err := s.view(g).read(g, from, to, maxBytes, s.rotten)
+	if corrupt := (*persister.CorruptError)(nil); errors.As(err, &corrupt) {
+		s.met.log = true
+		s.refuses(s.check.sim.reader(), err)
+	}
+	return blocks, err
 }
 
 // SnapshotDir implements actors.Store.

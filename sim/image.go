@@ -20,7 +20,8 @@ type image struct {
 	snapshot raft.SnapshotMeta
 	prev     raft.EntryID   // the entry before the log
 	blocks   []*entry.Block // the first may begin at or before prev
-	rotten   map[raft.Index][]byte
+
+	rotHard, rotMeta bool // cannot be read until they are written anew
 }
 
 func (m *image) clone() *image {
@@ -108,8 +109,9 @@ func (m *image) apply(o *persister.Op) {
 		m.alive, m.snapshot = true, raft.SnapshotMeta{Membership: *o.Found}
 	}
 	if o.Hard != nil {
-		m.hard = *o.Hard
+		m.hard, m.rotHard = *o.Hard, false
 	}
+	m.rotMeta = m.rotMeta && o.Found == nil && o.Reset == nil && o.Compact == nil
 	if r := o.Reset; r != nil {
 		m.snapshot, m.prev, m.blocks = *r, raft.EntryID{Index: r.Index, Term: r.Term}, nil
 	}
@@ -156,17 +158,19 @@ func (m *image) compact(meta raft.SnapshotMeta, through raft.Index) {
 }
 
 // state is what a load finds. Every byte is verified on the way.
-func (m *image) state(g raft.GroupID) (raft.State, error) {
+func (m *image) state(g raft.GroupID, rot rotten) (raft.State, error) {
+	switch {
+	case m.rotHard:
+		return raft.State{}, corrupt(g, 0, "term and vote", nil)
+	case m.rotMeta:
+		return raft.State{}, corrupt(g, 0, "snapshot metadata", nil)
+	}
 	st := raft.State{Hard: m.hard, Snapshot: m.snapshot, Prev: m.prev}
 	next := m.prev.Index + 1
 	for _, b := range m.blocks {
-		raw := b.Bytes()
-		if rotten, ok := m.rotten[b.First()]; ok {
-			raw = rotten
-		}
-		b, err := entry.Decode(raw)
+		b, err := rot.decode(g, b)
 		if err != nil {
-			return raft.State{}, &persister.CorruptError{Dir: damagedDisk, Group: g, Index: next, Reason: "block", Err: err}
+			return raft.State{}, err
 		}
 		if n := len(st.Runs); n > 0 && st.Runs[n-1].Term == b.Term() {
 			st.Runs[n-1].Last = b.Last()
@@ -175,7 +179,7 @@ func (m *image) state(g raft.GroupID) (raft.State, error) {
 		}
 		changes, err := b.Changes()
 		if err != nil {
-			return raft.State{}, err
+			return raft.State{}, corrupt(g, b.First(), "block", err)
 		}
 		for _, c := range changes {
 			if c.Index >= next {
@@ -189,7 +193,7 @@ func (m *image) state(g raft.GroupID) (raft.State, error) {
 }
 
 // read is Reader.Blocks on this image.
-func (m *image) read(g raft.GroupID, from, to raft.Index, maxBytes int) ([]*entry.Block, error) {
+func (m *image) read(g raft.GroupID, from, to raft.Index, maxBytes int, rot rotten) ([]*entry.Block, error) {
 	switch {
 	case from > to || from > m.last().Index:
 		return nil, fmt.Errorf("group %d, index %d: %w", g, from, persister.ErrMissing)
@@ -203,11 +207,32 @@ func (m *image) read(g raft.GroupID, from, to raft.Index, maxBytes int) ([]*entr
 		if size += b.Size(); len(out) > 0 && size > maxBytes {
 			break
 		}
-		if rotten, ok := m.rotten[b.First()]; ok {
-			_, err := entry.Decode(rotten)
-			return nil, &persister.CorruptError{Dir: damagedDisk, Group: g, Index: b.First(), Reason: "block", Err: err}
+		if rot[b] != nil {
+			var err error
+			if b, err = rot.decode(g, b); err != nil {
+				return nil, err
+			}
 		}
 		out = append(out, b)
 	}
 	return out, nil
+}
+
+// touches is what an op that has to read stored blocks finds: one that replaces entries reads the block before them, and one that
+// compacts the block that it ends in.
+func (m *image) touches(o *persister.Op, rot rotten) error {
+	if len(rot) == 0 || o.Destroy {
+		return nil
+	}
+	at := raft.Index(0)
+	if len(o.Blocks) > 0 && o.Reset == nil && o.Blocks[0].First() <= m.last().Index {
+		at = o.Blocks[0].First() - 1
+	} else if o.Compact != nil && o.Through < m.last().Index {
+		at = o.Through
+	}
+	if k := m.blockOf(at); k >= 0 && rot[m.blocks[k]] != nil {
+		_, err := rot.decode(o.Group, m.blocks[k])
+		return err
+	}
+	return nil
 }

@@ -154,6 +154,7 @@ func (s *Sim) heal() {
 	s.trace.note("calm")
 	s.until(func() bool { return s.clock.Now() > now+handful }) // what operators asked for has begun by then, and can be seen
 	s.present()
+	s.condemn()
 	s.bury()
 	for _, id := range s.ids {
 		n := s.nodes[id]
@@ -170,12 +171,26 @@ func (s *Sim) heal() {
 
 // spare ends all that is still to happen to a node: from here on nothing of it fails.
 func (n *node) spare() {
-	d := n.disk
-	d.failSync, d.failWrite, d.failFile, d.full, d.stalled, d.crashIn = 0, 0, 0, false, 0, 0
+	n.disk.mended()
 	if l := n.life; l != nil {
 		l.trap = ""
 		l.pauses = 0
 		l.stage.Thaw()
+	}
+}
+
+// condemn gives up the node that has read what rotted on its disk, and makes that disk whole on which nobody has noticed anything.
+func (s *Sim) condemn() {
+	for _, id := range s.ids {
+		n := s.nodes[id]
+		if l := n.disk.life; l != nil && (l.met.log || l.met.file) {
+			n.gone = true
+		}
+		if n.gone {
+			n.crash()
+		} else {
+			n.disk.mend()
+		}
 	}
 }
 

@@ -32,8 +32,14 @@ func (s *Sim) strike(number int, f Fault) {
 		}
 	case Partition, OneWay, Isolate, SlowLink, Storm:
 		s.disturb(f)
-	case Stall, FailSync, FailWrite, FullDisk, FailFile, Rot:
+	case Stall, FailSync, FailWrite, FullDisk, FailFile, FailRead, FailLog:
 		s.hurt(n, f)
+	case Rot:
+		if f.A == 0 {
+			s.lurking = append(s.lurking, f)
+		} else {
+			s.rot(f)
+		}
 	case Skew:
 		n.skew = func(c *stage.Node) { c.SetSkew(f.Jump, f.Rate) }
 		if n.life != nil {
@@ -120,35 +126,60 @@ func (s *Sim) hurt(n *node, f Fault) {
 	case FailFile:
 		d.failFile = f.N
 		return
+	case FailRead:
+		if d.failRead = f.N; f.N > 1 { // whoever starts has more to read than others
+			s.down(n, 0)
+		}
+	case FailLog:
+		if d.failLog = f.N; f.N == 1 {
+			s.down(n, 0)
+		}
 	case FailSync:
 		d.failSync = f.N
 	case FailWrite:
 		d.failWrite = f.N
 	case FullDisk:
 		d.full = true
-	case Rot:
-		s.rot(n)
-		return
 	}
 	s.after(f.For+100*time.Millisecond, func() {
-		d.failSync, d.failWrite, d.full = 0, 0, false
+		d.failSync, d.failWrite, d.failRead, d.failLog, d.full = 0, 0, 0, 0, false
 		s.reviveBroken(n)
 	})
 }
 
-// rot damages a node's log while the node is down. Whatever it can still read of it, it must not serve.
-func (s *Sim) rot(n *node) {
-	if n.starting || s.rotted {
+// rot damages what a node has stored, as soon as there is something of the kind, and may have it start from that. One disk of a run rots:
+// whoever fails over it is lost for good.
+func (s *Sim) rot(f Fault) {
+	n := s.nodes[f.A]
+	if n == nil {
+		n = s.leader()
+	}
+	if s.rotting != 0 {
+		n = s.nodes[s.rotting]
+	}
+	if n == nil || n.starting {
+		s.after(100*time.Millisecond, func() { s.rot(f) })
 		return
 	}
-	n.crash()
-	if n.disk.rot(groupID) {
-		s.rotted, n.gone = true, true
-		s.count("fault rot")
-		n.start()
+	s.rotting = n.id
+	if f.N == loaded {
+		s.down(n, 0)
+		f.N = 0
+		s.after(f.For, func() { s.rot(f) })
 		return
 	}
-	n.start()
+	if n.gone {
+		return
+	}
+	if !n.disk.rot(groupID, f.In) {
+		s.after(100*time.Millisecond, func() { s.rot(f) })
+		return
+	}
+	s.count("fault rot in " + f.In)
+	if f.N == restarted {
+		n.crash()
+		s.up(n)
+	}
 }
 
 // respawn stops the group's actor and spawns another.
@@ -231,12 +262,23 @@ func (s *Sim) moment(l *life) {
 	if s.calm || l.group == nil {
 		return
 	}
+	for _, f := range s.lurking {
+		s.after(0, func() { s.rot(f) })
+	}
+	s.lurking = nil
 	if *s.cfg.Hasty && s.rng.IntN(2) == 0 {
 		s.spontaneous(s.hastyChange(l), 0)
 	}
 	for *s.cfg.Ambush && s.rng.IntN(2) == 0 {
 		soon := []time.Duration{200 * time.Microsecond, 5 * time.Millisecond}[s.rng.IntN(2)]
 		s.spontaneous(s.ambush(l), time.Duration(s.rng.ExpFloat64()*float64(soon)))
+	}
+}
+
+// arriving is called when a node has got a piece of a snapshot, and may crash it.
+func (s *Sim) arriving(id raft.NodeID) {
+	if !s.calm && *s.cfg.Ambush && s.rng.IntN(8) == 0 {
+		s.spontaneous(Fault{At: s.clock.Now(), Kind: Crash, A: id, For: time.Duration(s.rng.Int64N(int64(200 * time.Millisecond)))}, 0)
 	}
 }
 

@@ -33,7 +33,7 @@ type node struct {
 	disk     *disk
 	life     *life
 	founder  bool
-	gone     bool // its disk rotted: it never comes back
+	gone     bool // it never comes back: its disk has rotted, or nobody starts it
 	lives    int
 	starting bool              // StartHost drives the stage meanwhile: no time for a crash
 	skew     func(*stage.Node) // its clock's fault, which a restart does not mend
@@ -149,13 +149,25 @@ func (s *Sim) replicaRestarted(n *node, reason error) {
 
 // replicaFailed: a replica goes down for good only for its disk's sake, or after more panics than it is to endure.
 func (s *Sim) replicaFailed(n *node, reason error) {
+	s.trace.note("node %d failed: %s", n.id, firstLine(reason.Error()))
 	if n.life != nil {
 		n.life.failed = reason
 	}
-	s.trace.note("node %d failed: %s", n.id, firstLine(reason.Error()))
-	if !n.disk.caused(reason) && !(sabotaged(reason) && n.life.exhausted()) {
+	if !n.disk.excuses(reason) && !(sabotaged(reason) && n.life.exhausted()) {
 		s.check.fail("replicas fail only with their disk", "node %d: %v", n.id, reason)
 	}
+	if rotted(reason) { // a replica that forgot something must never come back under its name
+		n.gone = true
+	}
+}
+
+// upsets counts what may have kept the replica from doing what it was about to do.
+func (l *life) upsets() int {
+	n := l.restarts
+	for _, panics := range l.panics {
+		n += panics
+	}
+	return n
 }
 
 // How many panics the actors endure, by their documentation: a replica is restarted five times within a minute, a daemon ten times. A

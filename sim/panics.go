@@ -44,6 +44,7 @@ func (s *Sim) heard(r slog.Record) {
 	})
 	switch {
 	case slices.ContainsFunc(excuses, func(why string) bool { return strings.Contains(said, why) }):
+	case s.counts["fault rot in "+rotFile] > 0 && strings.Contains(said, damagedFile):
 	case strings.Contains(r.Message, "panicked") && r.Message != "replica panicked":
 		s.check.panicked("actors panic only when something makes them", said, stack)
 	case r.Level >= slog.LevelError:
@@ -53,7 +54,10 @@ func (s *Sim) heard(r slog.Record) {
 
 // excuses are what the faults say of themselves, damagedDisk what is found of bits that rotted, and the last what operators hear who
 // want a snapshot of a server that was added and knows nothing yet.
-var excuses = []string{errSabotage.Error(), errInjected.Error(), errFull.Error(), damagedDisk, raft.ErrMembershipUnknown.Error()}
+var excuses = []string{errSabotage.Error(), errInjected.Error(), errRead.Error(), errFull.Error(), damagedDisk, raft.ErrMembershipUnknown.Error()}
+
+// damagedFile is what the snapshotter says of a file of which a bit has rotted.
+const damagedFile = "damaged: "
 
 // Limits of what may happen in a time. Busy runs have a tenth of it.
 const (

@@ -27,8 +27,10 @@ const (
 	FailSync    FaultKind = "fail-sync"    // of A, the N-th from now; A restarts after a while
 	FailWrite   FaultKind = "fail-write"   // the same with a write
 	FullDisk    FaultKind = "full-disk"    // of A; there is room again when A restarts
-	FailFile    FaultKind = "fail-file"    // of A, the N-th operation on snapshot files from now
-	Rot         FaultKind = "rot"          // one bit of A's log, for good
+	FailFile    FaultKind = "fail-file"    // of A, the N-th operation from now that writes to snapshot files
+	FailRead    FaultKind = "fail-read"    // of A, the N-th that reads them, if it comes soon
+	FailLog     FaultKind = "fail-log"     // of A, the N-th reading of its log, if it comes soon
+	Rot         FaultKind = "rot"          // one bit of what A, or the next to lead, has stored
 	Skew        FaultKind = "skew"         // A's clock runs at another rate, and its calendar jumps
 	Panic       FaultKind = "panic"        // of an actor of A, at or amid the N-th message to it from now
 	PanicIn     FaultKind = "panic-in"     // of a callback of A
@@ -68,7 +70,9 @@ func (f Fault) String() string {
 	if f.In != "" {
 		fmt.Fprintf(&b, " in %s", f.In)
 	}
-	if f.N > 0 {
+	if f.Kind == Rot {
+		b.WriteString([]string{"", ", then it restarts", ", after a restart"}[f.N])
+	} else if f.N > 0 {
 		fmt.Fprintf(&b, " at the %d. time", f.N)
 	}
 	if f.Amid > 0 {
@@ -92,9 +96,15 @@ var weights = []struct {
 	weight int
 }{
 	{Crash, 24}, {CrashAll, 3}, {CrashIn, 4}, {Pause, 8}, {Partition, 12}, {OneWay, 10}, {Isolate, 10}, {Storm, 8}, {SlowLink, 6},
-	{Stall, 5}, {FailSync, 4}, {FailWrite, 3}, {FullDisk, 3}, {FailFile, 5}, {Skew, 5},
+	{Stall, 5}, {FailSync, 4}, {FailWrite, 3}, {FullDisk, 3}, {FailFile, 8}, {FailRead, 5}, {FailLog, 6}, {Skew, 5},
 	{Panic, 10}, {PanicIn, 5}, {Transfer, 8}, {StepDown, 4}, {Snapshot, 5}, {Members, 14}, {RestartOnly, 3},
 }
+
+// When a disk rots.
+const (
+	restarted = 1 // its node starts again at once
+	loaded    = 2 // its node has started a moment before
+)
 
 // callbacks are what a panic can be set for: the state machine's methods, what Snapshot returned, the function that makes a state machine, and
 // whoever watches the rules.
@@ -121,8 +131,17 @@ func (c Config) Plan() []Fault {
 		}
 		plan = append(plan, c.fault(r, at, kind, ids))
 	}
-	if rot := r.IntN(6) == 0; (rot || c.Rot) && len(ids) > 2 {
-		plan = append(plan, Fault{At: time.Duration(r.Int64N(int64(c.Length))), Kind: Rot, A: ids[r.IntN(len(ids))]})
+	if rot := r.IntN(3) == 0; (rot || c.Rot) && len(ids) > 2 {
+		var node raft.NodeID
+		if r.IntN(2) == 0 {
+			node = ids[r.IntN(len(ids))]
+		}
+		for range 1 + r.IntN(5) {
+			plan = append(plan, Fault{
+				At: time.Duration(r.Int64N(int64(c.Length))), Kind: Rot, A: node, In: rotting[r.IntN(len(rotting))], N: r.IntN(loaded + 1),
+				For: time.Duration(r.Int64N(int64(100 * time.Millisecond))),
+			})
+		}
 	}
 	return plan
 }
@@ -145,6 +164,10 @@ func (c Config) fault(r *rand.Rand, at time.Duration, kind FaultKind, ids []raft
 		f.For, f.N = brief(1500*time.Millisecond), 1+r.IntN(12)
 	case FailFile:
 		f.N = 1 + r.IntN(8)
+	case FailRead:
+		f.For, f.N = brief(time.Second), 1+r.IntN(4)
+	case FailLog:
+		f.For, f.N = brief(3*time.Second), 1+r.IntN(2)
 	case Skew:
 		f.Rate, f.Jump = 0.97+0.06*r.Float64(), time.Duration(r.NormFloat64()*float64(10*time.Minute))
 	case Panic:

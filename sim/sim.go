@@ -32,7 +32,7 @@ type Config struct {
 	Hasty, Ambush *bool
 	// Bursty has further clients propose hundreds of writes at once, where they believe that somebody leads. Default drawn.
 	Bursty *bool
-	Rot    bool // one bit of one node's log flips for good
+	Rot    bool // some bits of one node's disk flip
 	// Liveness ends the faults after Length: from then on there must soon be one leader, all nodes must become equal and all
 	// clients must finish. Otherwise the run ends after Length.
 	Liveness bool
@@ -101,6 +101,7 @@ func (c Config) group() actors.GroupConfig {
 		TrailingEntries: []uint64{1, 10, 100}[r.IntN(3)],
 		MaxBlockBytes:   []int{256, 4 << 10, 1 << 20}[r.IntN(3)], MaxInflightBlocks: 1 + r.IntN(4),
 	}
+	g.SnapshotChunk = []int{64, 1000, 1 << 20}[r.IntN(3)]
 	if r.IntN(8) == 0 {
 		g.MaxSessions = 2
 	}
@@ -131,8 +132,10 @@ type Sim struct {
 	calm      bool       // the faults are over
 	settled   bool       // and what they left behind, too: every client's question must be answered
 	lull      Calm
-	finished  bool // clients begin nothing new
-	rotted    bool
+	finished  bool        // clients begin nothing new
+	lurking   []Fault     // rot that strikes whoever is the next to lead
+	rotting   raft.NodeID // whose disk rots, 0: nobody's so far
+	handled   any         // the message of this step
 	bombs     []*bomb
 	armed     *armed      // for the handler that runs
 	handling  bool        // a handler runs, no timer
@@ -158,6 +161,7 @@ func New(cfg Config) *Sim {
 	s.stage.SetCost(4 * time.Microsecond)
 	s.stage.Observe(func(d stage.Delivery) {
 		s.armed, s.handling = nil, d.Actor != ""
+		s.handled = d.Message
 		s.trace.delivery(&d)
 		s.pace.step(s.check, &d)
 	})

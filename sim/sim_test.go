@@ -104,7 +104,9 @@ func TestSeeds(t *testing.T) {
 // happenings are what every sizeable set of runs must have seen.
 func happenings() []string {
 	all := []string{
-		"fault crash", "fault partition", "fault one-way", "fault isolate", "fault storm", "fault slow-link", "fault stall", "fault skew", "fault rot",
+		"fault crash", "fault partition", "fault one-way", "fault isolate", "fault storm", "fault slow-link", "fault stall", "fault skew",
+		"fault rot in log", "fault rot in head", "fault rot in file", "bad data met by the load", "bad data met by a restore",
+		"no data for the applier", "no data for a restore", "snapshot file failed: read", "unsynced names lost", "unsynced names kept",
 		"fault transfer", "fault step-down", "fault snapshot", "fault members", "fault restart-only", "nodes left down",
 		"disk failed: sync: injected input/output error", "disk failed: write: injected input/output error",
 		"disk failed: write: no space left on device", "snapshot file failed: injected", "client timeout", "snapshots compared",

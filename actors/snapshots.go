@@ -82,10 +82,14 @@ func (r *replica) sendSnapshot(m *replication.NeedSnapshot) {
 	}
 }
 
-// receiveChunk counts as hearing from the leader; chunks of deposed ones are answered with the newer term.
+// receiveChunk counts as hearing from the leader; chunks of deposed ones are answered with the newer term, once it is on the disk.
 func (r *replica) receiveChunk(from raft.NodeID, m *remote.SnapshotChunk) {
 	if m.Term < r.node.Term() {
-		r.post(from, remote.Bulk, &remote.SnapshotChunkReply{Term: r.node.Term(), Index: m.Meta.Index, Refused: "stale term"})
+		if to := r.host.transport.Sender(from); to != nil {
+			reply := &remote.SnapshotChunkReply{Term: r.node.Term(), Index: m.Meta.Index, Refused: "stale term"}
+			post := &remote.Post{Lane: remote.Bulk, Envelope: remote.Envelope{Group: r.cfg.Group, Message: reply}}
+			r.ctx.Send(r.host.persister, &persister.Write{Group: r.cfg.Group, Then: []persister.Delivery{{To: to, Message: post}}, ReplyTo: r.ctx.Self()})
+		}
 		return
 	}
 	r.step(raft.Received{From: from, Message: &raft.Heartbeat{Term: m.Term, Leader: m.Leader}}, nil)

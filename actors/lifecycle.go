@@ -160,11 +160,20 @@ func (r *replica) crash(reason error) {
 		r.fail(fmt.Errorf("crashed %d times within %v, last: %w", len(r.crashes.times), crashWindow, reason))
 		return
 	}
-	r.halt(halting, reason)
-	r.host.announce(&ReplicaRestarted{Node: r.host.cfg.Node, Group: r.cfg.Group, Reason: reason})
-	if r.alive == 0 {
-		r.pause()
-	}
+	r.end(func() {
+		r.halt(halting, reason)
+		r.host.announce(&ReplicaRestarted{Node: r.host.cfg.Node, Group: r.cfg.Group, Reason: reason})
+		if r.alive == 0 {
+			r.pause()
+		}
+	})
+}
+
+// end carries out the end of a run. One that panics on its way is carried out again: every part of it may happen twice.
+func (r *replica) end(how func()) {
+	r.ending = how
+	how()
+	r.ending = nil
 }
 
 // fail takes the replica down for good, with a reason that Status shows.
@@ -173,9 +182,11 @@ func (r *replica) fail(reason error) {
 		return
 	}
 	r.log.Error("replica failed", "reason", reason)
-	r.halt(failed, reason)
-	r.host.failed(r.cfg.Group, reason)
-	r.host.announce(&ReplicaFailed{Node: r.host.cfg.Node, Group: r.cfg.Group, Reason: reason})
+	r.end(func() {
+		r.halt(failed, reason)
+		r.host.failed(r.cfg.Group, reason)
+		r.host.announce(&ReplicaFailed{Node: r.host.cfg.Node, Group: r.cfg.Group, Reason: reason})
+	})
 }
 
 // halt stops taking part at once.

@@ -44,6 +44,7 @@ type replica struct {
 	node    *raft.Node
 	daemons
 	crashes     crashes
+	ending      func() // the end of a run that is being carried out
 	supervision *stage.Backoff
 
 	// What waits for the mailbox to run empty, to become one block or one read round.
@@ -214,6 +215,11 @@ func (r *replica) survive() {
 		err = fmt.Errorf("panic: %v", p)
 	}
 	r.log.Error("replica panicked", "err", err, "stack", string(debug.Stack()))
+	if how := r.ending; how != nil {
+		r.ending = nil
+		how()
+		return
+	}
 	var broken *raft.BrokenInvariant
 	if errors.As(err, &broken) {
 		r.fail(err)

@@ -21,11 +21,14 @@ import (
 // TestBadDisks: everything that disks can do to replicas happens in runs where little else does.
 func TestBadDisks(t *testing.T) {
 	var configs []Config
-	for seed := range uint64(160) {
+	for seed := range uint64(200) {
 		cfg := Config{Seed: seed, Nodes: 3, Spares: -1, Quiet: true, Length: 3 * time.Second, Think: time.Millisecond, Liveness: seed%4 == 0}
 		ambush := true
 		cfg.Ambush = &ambush
 		kinds := []FaultKind{Crash, FailLog, FailRead, FailFile, RestartOnly}
+		if seed >= 120 {
+			kinds = []FaultKind{Snapshot, CrashIn} // which may tear the snapshot
+		}
 		for i := range 12 {
 			f := cfg.fault(rand.New(rand.NewPCG(seed, uint64(i))), time.Duration(i+1)*200*time.Millisecond, kinds[(int(seed)+i)%len(kinds)], cfg.ids())
 			cfg.Faults = append(cfg.Faults, f)

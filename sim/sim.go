@@ -101,12 +101,12 @@ func (c Config) group() actors.GroupConfig {
 		TrailingEntries: []uint64{1, 10, 100}[r.IntN(3)],
 		MaxBlockBytes:   []int{256, 4 << 10, 1 << 20}[r.IntN(3)], MaxInflightBlocks: 1 + r.IntN(4),
 	}
-	g.SnapshotChunk = []int{64, 1000, 1 << 20}[r.IntN(3)]
 	if r.IntN(8) == 0 {
 		g.MaxSessions = 2
 	}
 	g.MaxInflightEntries = []int{1, 4, 16, 64, 256, 256}[r.IntN(6)]
 	g.MaxInflightBytes = []int{200, 2 << 10, 16 << 10, 64 << 10, 64 << 10}[r.IntN(5)]
+	g.SnapshotChunk = []int{64, 1000, 1 << 20}[r.IntN(3)]
 	return g
 }
 

@@ -73,7 +73,7 @@ type wreck struct {
 // crash is what is left: all that was synced and, of the rest, any names and any sectors.
 func (t *tree) crash(r *rand.Rand) (*tree, *wreck) {
 	w := &wreck{rand: r, made: map[*inode]*inode{}}
-	w.whole, w.lucky = r.IntN(3) != 0, r.IntN(2) == 0
+	w.whole, w.lucky = r.IntN(3) == 0, r.IntN(2) == 0
 	return &tree{root: w.leave(t.root)}, w
 }
 

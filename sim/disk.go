@@ -43,7 +43,7 @@ type disk struct {
 	downFor   time.Duration // then
 	lies      bool          // confirms what it did not store: a check of the checker
 
-	torn int // crashes that kept a part of what was not synced
+	syncs, torn int // that happened: all, and crashes that kept a part of what was not synced
 }
 
 func newDisk(node raft.NodeID, r *rand.Rand, c *checker) *disk {
@@ -254,6 +254,7 @@ func (s *store) synced() {
 		}
 	}
 	if s.failure == nil {
+		s.syncs++
 		for i := range f.ops {
 			s.settle(&f.ops[i])
 		}

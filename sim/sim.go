@@ -106,7 +106,7 @@ func (c Config) group() actors.GroupConfig {
 	}
 	g.MaxInflightEntries = []int{1, 4, 16, 64, 256, 256}[r.IntN(6)]
 	g.MaxInflightBytes = []int{200, 2 << 10, 16 << 10, 64 << 10, 64 << 10}[r.IntN(5)]
-	g.SnapshotChunk = []int{64, 1000, 1 << 20}[r.IntN(3)]
+	g.SnapshotChunk = []int{500, 4 << 10, 1 << 20}[r.IntN(3)]
 	return g
 }
 

@@ -133,10 +133,3 @@ func (r *replica) begun(m *applier.Begun) {
 
 // snapshotMeta is the newest snapshot that the rules know.
 func (r *replica) snapshotMeta() raft.SnapshotMeta { return r.node.Snapshot() }
-
-// post sends one message to a peer, as lossy as any network.
-func (r *replica) post(to raft.NodeID, lane remote.Lane, message any) {
-	if pid := r.host.transport.Sender(to); pid != nil {
-		r.ctx.Send(pid, &remote.Post{Lane: lane, Envelope: remote.Envelope{Group: r.cfg.Group, Message: message}})
-	}
-}

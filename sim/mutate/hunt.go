@@ -66,8 +66,8 @@ func hunt(ctx context.Context, out io.Writer, root string, bugs []Bug, minutes f
 	return nil
 }
 
-// violated is how soak tells of what it found.
-var violated = regexp.MustCompile(`(?m)^seed (\d+):[^\n]*\nVIOLATED ([^\n]*)`)
+// violated is how soak tells of what it found, in a sim.Report: its lines before the violation count this and that.
+var violated = regexp.MustCompile(`(?ms)^seed (\d+):.*?^VIOLATED ([^\n]*)`)
 
 // prey builds soak with the bug and runs it. Empty: it found nothing.
 func prey(ctx context.Context, root string, b Bug, minutes float64, seed uint64) (what string, err error) {

@@ -217,11 +217,16 @@ func (n *Node) settleRole() {
 	}
 }
 
-// mayLead reports whether this server campaigns: it has a vote by its latest membership, or had one before a change
-// that is not known to be committed. Without the latter, a server that holds the change that removes it, and that the
-// remaining ones need to have for their leader to get it, would wait for ever (thesis §4.2.2).
+// mayLead reports whether this server campaigns: it has a vote by its latest membership, or by any that may still be in force while later
+// changes are not known to be committed, which after a restart are many. Otherwise a server that holds the change that removes it, and
+// that the remaining ones need to have for their leader to get it, would wait for ever (thesis §4.2.2).
 func (n *Node) mayLead() bool {
 	id := n.cfg.ID
+	for k := len(n.changes) - 1; k >= 0 && n.changes[k].Index > n.commit; k-- {
+		if n.changes[k].Membership.IsVoter(id) {
+			return true
+		}
+	}
 	return n.members.Membership.IsVoter(id) || n.members.Index > n.commit && n.MembershipAt(n.commit).IsVoter(id)
 }
 

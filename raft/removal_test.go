@@ -120,3 +120,22 @@ func TestReaddedServerStartsAfresh(t *testing.T) {
 		t.Fatalf("%v", st.Match)
 	}
 }
+
+// A server restarts with its removal in the log, uncommitted, and commit index 0: it joined by a change that it must assume may be in
+// force. Others lack its last entries, so that nobody can be elected without its campaign.
+func TestRemovedServerCampaignsAfterARestart(t *testing.T) {
+	n, err := New(Config{ID: 3, ElectionMin: 10}, State{
+		Hard: HardState{Term: 1}, Runs: []Run{{First: 1, Last: 5, Term: 1}},
+		Changes: []Change{{Index: 2, Membership: voters(1, 3)}, {Index: 4, Membership: voters(1)}},
+	}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.Role() != Follower {
+		t.Fatalf("it begins as a %v", n.Role())
+	}
+	e := n.Step(20, Elapsed{})
+	if n.Role() != PreCandidate || len(e.Send) != 1 || e.Send[0].To != 1 {
+		t.Fatalf("%v, %+v", n.Role(), e)
+	}
+}

@@ -44,9 +44,10 @@ func (r *replica) inherit() {
 }
 
 // leaveRoom says whether one more proposal fits, which has taken its credit already: beside what was inherited, and beside what waits for this
-// server's own disk. Others may have committed that without it, so that no credit is out for it, but all of it is in memory.
+// server's own disk. Others may have committed that without it, so that no credit is out for it, but all of it is in memory. One entry more than
+// the limit is room for the no-op that the leadership began with.
 func (r *replica) leaveRoom() bool {
-	if lag := r.node.LastIndex() - r.node.Durable(); lag > 0 && (int(lag)+len(r.batch) >= r.cfg.MaxInflightEntries || r.tail.bytes > r.cfg.MaxInflightBytes) {
+	if lag := r.node.LastIndex() - r.node.Durable(); lag > 0 && (int(lag)+len(r.batch) > r.cfg.MaxInflightEntries || r.tail.bytes > r.cfg.MaxInflightBytes) {
 		return false
 	}
 	h, c := &r.inherited, &r.handle.credit

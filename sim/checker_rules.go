@@ -218,6 +218,7 @@ func (c *checker) commit(l *life, n *raft.Node, from, to raft.Index, before raft
 		c.settle(raft.EntryID{Index: i, Term: t}, n.Term())
 	}
 	c.exclusiveCommit(l, n.Term())
+	c.electable()
 }
 
 // settle makes the next entry part of what is committed, by the leader of a term.

@@ -98,6 +98,10 @@ func (d *disk) settle(o *persister.Op) {
 	if o.Err == nil && !d.lies {
 		d.check.stored(d.node, d.image(o.Group), o)
 		d.image(o.Group).apply(o)
+		if d.check.standing(d.image(o.Group)).Equal(d.check.settled) {
+			return
+		}
+		d.check.electable() // a change of members is under way: whoever has it may be elected by others
 	}
 }
 

@@ -22,6 +22,8 @@ type image struct {
 	blocks   []*entry.Block // the first may begin at or before prev
 
 	rotHard, rotMeta bool // cannot be read until they are written anew
+
+	standing standing // what the checker has read of the log
 }
 
 func (m *image) clone() *image {

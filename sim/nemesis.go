@@ -267,7 +267,11 @@ func (s *Sim) moment(l *life) {
 	}
 	s.lurking = nil
 	if *s.cfg.Hasty && s.rng.IntN(2) == 0 {
-		s.spontaneous(s.hastyChange(l), 0)
+		change := s.hastyChange(l)
+		s.spontaneous(change, 0)
+		if *s.cfg.Ambush && s.rng.IntN(2) == 0 {
+			s.spontaneous(s.strand(l, change.Set[0]), time.Duration(s.rng.ExpFloat64()*float64(50*time.Microsecond)))
+		}
 	}
 	for *s.cfg.Ambush && s.rng.IntN(2) == 0 {
 		soon := []time.Duration{200 * time.Microsecond, 5 * time.Millisecond}[s.rng.IntN(2)]
@@ -291,19 +295,33 @@ func (s *Sim) ambush(l *life) Fault {
 		f.A = l.node.id
 	}
 	if kind == Partition && s.rng.IntN(4) != 0 {
-		f.Set = s.smallestQuorum(l)
+		f.Set = s.smallestQuorum(l, l.view.members)
 	}
 	return f
 }
 
-// smallestQuorum is a leader with just as many others, drawn, as its membership asks for.
-func (s *Sim) smallestQuorum(l *life) []raft.NodeID {
+// strand cuts a leader off that is about to take a voter in or out: alone, or with the smallest quorum of what the membership becomes.
+func (s *Sim) strand(l *life, id raft.NodeID) Fault {
+	f := s.cfg.fault(s.rng, s.clock.Now(), Partition, s.ids)
+	f.Set = []raft.NodeID{l.node.id}
+	if s.rng.IntN(2) == 0 {
+		becomes := raft.Membership{Voters: slices.DeleteFunc(slices.Clone(l.view.members.Voters), func(v raft.NodeID) bool { return v == id })}
+		if !l.view.members.IsVoter(id) {
+			becomes.Voters = append(becomes.Voters, id)
+		}
+		f.Set = s.smallestQuorum(l, becomes)
+	}
+	return f
+}
+
+// smallestQuorum is a leader with just as many others, drawn, as a membership asks for.
+func (s *Sim) smallestQuorum(l *life, members raft.Membership) []raft.NodeID {
 	set := []raft.NodeID{l.node.id}
 	for _, i := range s.rng.Perm(len(s.ids)) {
-		if quorum(l.view.members, func(id raft.NodeID) bool { return slices.Contains(set, id) }) {
+		if quorum(members, func(id raft.NodeID) bool { return slices.Contains(set, id) }) {
 			break
 		}
-		if id := s.ids[i]; id != l.node.id && l.view.members.IsVoter(id) {
+		if id := s.ids[i]; id != l.node.id && members.IsVoter(id) {
 			set = append(set, id)
 		}
 	}

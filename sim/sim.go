@@ -67,10 +67,12 @@ func (c Config) withDefaults() Config {
 	if think := time.Millisecond << r.IntN(7); c.Think == 0 {
 		c.Think = think
 	}
-	if hasty := r.IntN(2) == 0 && !c.Quiet; c.Hasty == nil {
+	hasty := r.IntN(2) == 0
+	ambush := hasty == (r.IntN(4) != 0) // mostly together: a change is in danger when its leader is
+	if hasty = hasty && !c.Quiet; c.Hasty == nil {
 		c.Hasty = &hasty
 	}
-	if ambush := r.IntN(2) == 0 && !c.Quiet; c.Ambush == nil {
+	if ambush = ambush && !c.Quiet; c.Ambush == nil {
 		c.Ambush = &ambush
 	}
 	if bursty := r.IntN(3) == 0 && !c.Quiet && c.Clients >= 0; c.Bursty == nil {

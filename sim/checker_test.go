@@ -178,6 +178,11 @@ var forgeries = map[string]forgery{
 		l.view.durable = raft.EntryID{}
 		c.stable(l, l.view.node)
 	}},
+	"a rival that could be elected": {"leader completeness", func(c *checker, l *life, _ committed, _ raft.Index) {
+		behind := c.sim.nodes[l.node.id%3+1].disk.image(groupID)
+		*behind = image{snapshot: raft.SnapshotMeta{Membership: raft.Membership{Voters: []raft.NodeID{l.node.id%3 + 1}}}}
+		c.electable()
+	}},
 	"an error that nothing made": {"nothing fails unless something makes it", func(c *checker, l *life, _ committed, _ raft.Index) {
 		l.log.Error("store failed", "reason", "no idea")
 	}},

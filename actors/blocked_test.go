@@ -80,7 +80,7 @@ func (c *testCluster) secondGroup() map[raft.NodeID]*actors.Group {
 	for id, n := range c.nodes {
 		g, err := actors.StartGroup(n.host, actors.GroupConfig{
 			Group: 2, Members: c.founders(), ElectionTimeout: steady, Addrs: c.addrs,
-			Apply: func(actors.Command) []byte { return nil },
+			Apply: func(actors.Command) []byte { return nil }, NoRestart: true,
 		})
 		if err != nil {
 			c.t.Fatal(err)
@@ -108,7 +108,7 @@ func TestTwoGroupsShareAHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.converge([]string{"in group 1"})
-	if _, err := actors.StartGroup(c.nodes[1].host, actors.GroupConfig{Group: 1, Members: c.founders(), Apply: func(actors.Command) []byte { return nil }}); err == nil {
+	if _, err := actors.StartGroup(c.nodes[1].host, actors.GroupConfig{Group: 1, Members: c.founders(), Apply: func(actors.Command) []byte { return nil }, NoRestart: true}); err == nil {
 		t.Error(fmt.Errorf("group 1 started twice on one host"))
 	}
 }

@@ -2,8 +2,6 @@ package actors
 
 import (
 	"fmt"
-	"log/slog"
-	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -12,24 +10,7 @@ import (
 	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/replication"
 	"github.com/troupe-raft/troupe/snapshotter"
-	"github.com/troupe-raft/troupe/stage"
 )
-
-// The supervision of daemons: a restart loses only pacing, so it comes quickly and backs off when it does not help.
-const (
-	restartFirst  = 10 * time.Millisecond
-	restartMax    = time.Second
-	restartJitter = 0.2
-	restartLimit  = 10
-	restartWindow = time.Minute
-)
-
-func backoff(s stage.Stage, log *slog.Logger) *stage.Backoff {
-	return &stage.Backoff{
-		Stage: s, First: restartFirst, Max: restartMax, Jitter: restartJitter,
-		Limit: restartLimit, Window: restartWindow, Log: log,
-	}
-}
 
 // HandleFailure supervises the daemons: the applier's panic ends this run of the replica (a bare restart would
 // skip an entry), the others restart. It runs on the replica's own turn.
@@ -56,8 +37,12 @@ func lose(message any) {
 
 // spawnDaemons starts the children of this run. Each reports OnDuty and gets its orders then.
 func (r *replica) spawnDaemons() {
-	h := r.host
+	h, t := r.host, &r.cfg.Tuning
 	r.daemons = daemons{}
+	turns := h.cfg.ApplyTurns
+	if r.cfg.ApplyWaits {
+		turns = nil
+	}
 	name := fmt.Sprintf("group-%d", r.cfg.Group)
 	spawn := func(p *actor.Props, err error) *actor.PID {
 		if err != nil {
@@ -68,7 +53,8 @@ func (r *replica) spawnDaemons() {
 		return pid
 	}
 	r.applier = spawn(applier.Props(applier.Config{
-		Group: r.cfg.Group, Stage: h.stage, Machine: r.cfg.machine(), Reader: h.reader, Log: h.logger("applier"),
+		Group: r.cfg.Group, Stage: h.stage, Machine: r.cfg.machine(), Reader: h.reader, Log: h.logger("applier"), Inside: &r.handle.inside, Turns: turns,
+		TurnBytes: t.ApplyTurnBytes, TurnTime: t.ApplyTurnTime, Stride: t.ApplyStride, ReadBytes: t.ApplyReadBytes, StallTime: t.BehindSnapshot, ReportEvery: r.cfg.lookEvery(),
 	}), nil)
 	r.election = spawn(election.Props(election.Config{
 		Stage: h.stage, Timeout: r.cfg.ElectionTimeout, Log: h.logger("election"), Name: name,
@@ -76,9 +62,11 @@ func (r *replica) spawnDaemons() {
 	r.syncer = spawn(replication.Props(replication.Config{
 		Group: r.cfg.Group, Stage: h.stage, Sender: h.transport.Sender, Reader: h.reader,
 		Pace: raft.Pace{
-			MaxBytes: inflightBytes, MaxMessages: inflightMessages,
+			MaxBytes: t.FollowerBytes, MinBytes: t.FollowerMinBytes, MaxMessages: t.FollowerMessages,
+			QueueDelay: t.FollowerDelay, MeasureEvery: t.FollowerMeasure, AnswerMax: t.FollowerAnswer,
 			RetryFirst: r.cfg.ElectionTimeout.Min, RetryMax: 4 * r.cfg.ElectionTimeout.Max,
 		},
+		MaxMessageBytes: t.MessageBytes, CacheBytes: t.CacheBytes, SettleAfter: t.SettleAfter, TellEvery: t.ProgressEvery, Restarts: t.Daemons.Limit, Window: t.Daemons.Window,
 		Log: h.logger("replication"),
 	}), nil)
 	every := r.cfg.SnapshotEvery
@@ -87,12 +75,8 @@ func (r *replica) spawnDaemons() {
 	}
 	r.snapshotter = spawn(snapshotter.Props(snapshotter.Config{
 		Group: r.cfg.Group, Node: h.cfg.Node, Stage: h.stage, FS: h.fs, Dir: h.snapshotDir(r.cfg.Group),
-		Every: every, ChunkBytes: r.cfg.SnapshotChunk, Sender: h.transport.Sender, Log: h.logger("snapshotter"),
+		Every: every, ChunkBytes: r.cfg.SnapshotChunk, PieceBytes: t.SnapshotPieceBytes, BufferBytes: t.SnapshotBufferBytes,
+		RetryAfter: t.SnapshotRetry, Retries: t.SnapshotRetries, StallAfter: t.SnapshotStall, PauseFirst: t.SnapshotPause, PauseMax: t.SnapshotPauseMax,
+		Sender: h.transport.Sender, Log: h.logger("snapshotter"),
 	}), nil)
 }
-
-// What one follower may have unacknowledged.
-const (
-	inflightBytes    = 16 << 20
-	inflightMessages = 256
-)

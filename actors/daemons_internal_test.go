@@ -25,8 +25,7 @@ func TestMessageThatADaemonPanicsAtIsAnswered(t *testing.T) {
 	defer system.Shutdown()
 	group := system.Root.Spawn(actor.PropsFromFunc(func(actor.Context) {}))
 	apply, snapshot := actor.NewPID("local", "applier"), actor.NewPID("local", "snapshotter")
-	handle := &Group{system: system}
-	handle.credit.maxEntries, handle.credit.maxBytes = 10, 10
+	handle := &Group{system: system, credit: newCredit(10, 10)}
 	handle.pid.Store(group)
 	r := &replica{handle: handle, daemons: daemons{applier: apply, snapshotter: snapshot}, supervision: &stage.Backoff{Stage: stage.NewSeeded(1)}}
 	for name, c := range map[string]struct {
@@ -42,8 +41,8 @@ func TestMessageThatADaemonPanicsAtIsAnswered(t *testing.T) {
 			return &actor.MessageEnvelope{Message: &snapshotter.Take{Waiter: q}}
 		}, snapshotter.ErrStopped},
 	} {
-		q := &request{kind: c.kind, done: make(chan struct{}, 1)}
-		if !handle.admit(q) {
+		q := &request{kind: c.kind, done: make(chan struct{}, 1), handle: handle}
+		if q.kind.needsCredit() && !r.takeCredit(q) {
 			t.Fatalf("%s: no credit", name)
 		}
 		r.HandleFailure(system, warden{}, c.child, actor.NewRestartStatistics(), "a panic", c.message(q))
@@ -56,7 +55,7 @@ func TestMessageThatADaemonPanicsAtIsAnswered(t *testing.T) {
 			t.Errorf("%s: no answer", name)
 		}
 	}
-	if n := handle.credit.entries.Load(); n != 0 {
+	if n, _ := handle.credit.inUse(); n != 0 {
 		t.Errorf("credit for %d entries is gone", n)
 	}
 }
@@ -68,8 +67,8 @@ func (mute) Send(*actor.PID, any) { panic("injected") }
 
 // A replica panics while it hands a read over to the applier: the crash that follows still knows of the read.
 func TestPanicAmidAReadLeavesNobodyWaiting(t *testing.T) {
-	q := &request{kind: readRequest, done: make(chan struct{}, 1), handle: &Group{}}
-	r := &replica{ctx: mute{}, rounds: map[uint64][]*request{1: {q}}}
+	q := &request{kind: readRequest, done: make(chan struct{}, 1), handle: &Group{credit: newCredit(1, 1)}}
+	r := &replica{ctx: mute{}, handle: q.handle, rounds: map[uint64][]*request{1: {q}}}
 	func() {
 		defer func() {
 			if recover() == nil {

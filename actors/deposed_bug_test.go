@@ -19,8 +19,8 @@ type brittleStage struct {
 	armed *atomic.Bool
 }
 
-func (s brittleStage) Mailbox(drained bool) actor.MailboxProducer {
-	produce := s.Stage.Mailbox(drained)
+func (s brittleStage) Mailbox(drainedAfter int) actor.MailboxProducer {
+	produce := s.Stage.Mailbox(drainedAfter)
 	return func() actor.Mailbox { return brittleMailbox{produce(), s.armed} }
 }
 

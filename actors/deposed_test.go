@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -16,6 +17,7 @@ type fakeNet struct {
 	system  *actor.ActorSystem
 	peer    map[raft.NodeID]*actor.PID
 	deliver remote.Deliver
+	hungUp  atomic.Uint64
 }
 
 func (f *fakeNet) Start(d remote.Deliver) error    { f.deliver = d; return nil }
@@ -23,6 +25,7 @@ func (f *fakeNet) Addr() string                    { return "fake" }
 func (f *fakeNet) SetPeer(raft.NodeID, string)     {}
 func (f *fakeNet) Sender(n raft.NodeID) *actor.PID { return f.peer[n] }
 func (f *fakeNet) SetChaos(remote.Chaos)           {}
+func (f *fakeNet) HangUp(raft.NodeID, error)       { f.hungUp.Add(1) }
 func (f *fakeNet) Stats() remote.Stats             { return remote.Stats{} }
 func (f *fakeNet) Stop(context.Context) error      { return nil }
 func (f *fakeNet) send(from raft.NodeID, m any) {

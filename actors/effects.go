@@ -15,10 +15,18 @@ import (
 // step gives the rules one event and turns their effects into messages. Blocks are the payload of the event: what a
 // peer sent, or the block just proposed.
 func (r *replica) step(ev raft.Event, blocks []*entry.Block) raft.Effects {
-	fx := r.node.Step(r.now(), ev)
+	now := r.now()
+	fx := r.node.Step(now, ev)
 	r.changed = true
 	if watch := r.host.cfg.Watch; watch != nil {
 		watch(r.cfg.Group, r.node)
+	}
+	if in, ok := ev.(raft.Received); ok {
+		if fx.Impossible != nil {
+			r.refuse(in.From, fx.Impossible)
+		} else {
+			r.met(in.From, fx.Stranger)
+		}
 	}
 	stored := r.store(&fx, blocks)
 	if r.tail.bytes > r.cfg.MaxInflightBytes {
@@ -48,6 +56,12 @@ func (r *replica) step(ev raft.Event, blocks []*entry.Block) raft.Effects {
 	if fx.Transfer != nil {
 		r.transferDone(*fx.Transfer)
 	}
+	if fx.Suspended {
+		r.log.Warn("clock and calendar have parted: the machine was suspended, or its calendar set; the lease is over, until followers renew it", "drift", r.cfg.LeaseDrift)
+	}
+	for _, d := range fx.Doubts {
+		r.doubtMoved(d)
+	}
 	switch fx.Patience {
 	case raft.WaitAfresh:
 		r.patience++
@@ -56,6 +70,7 @@ func (r *replica) step(ev raft.Event, blocks []*entry.Block) raft.Effects {
 		r.patience++
 		r.ctx.Send(r.election, election.Disarm{Seq: r.patience})
 	}
+	r.takesTurns(now)
 	return fx
 }
 
@@ -66,6 +81,7 @@ func (r *replica) store(fx *raft.Effects, payload []*entry.Block) []*entry.Block
 	if fx.Reset != nil {
 		r.tail.clear()
 		r.found = found{}
+		r.time.installed(fx.Reset.Index)
 		w.Then = append(w.Then, persister.Delivery{To: r.ctx.Self(), Message: &snapshotter.Kept{Meta: *fx.Reset}})
 		r.installed(*fx.Reset) // first: the applier knows of the newer snapshot before any older file goes
 	}
@@ -76,11 +92,16 @@ func (r *replica) store(fx *raft.Effects, payload []*entry.Block) []*entry.Block
 		for _, b := range w.Blocks {
 			r.tail.append(b)
 		}
+		r.time.appended(r.now(), fx.Append[0].First, w.Blocks, r.node.Role() == raft.Leader)
 	}
 	for _, out := range fx.Send {
 		to := r.host.transport.Sender(out.To)
-		if to == nil {
-			continue // no address yet: as lossy as any network
+		if to == nil { // as lossy as any network
+			r.troubled(out.To, &NoAddressError{Peer: out.To})
+			continue
+		}
+		if len(r.troubles) > 0 {
+			r.reachable(out.To)
 		}
 		post := r.envelop(out.Message)
 		if out.AfterSync {
@@ -111,7 +132,7 @@ func (r *replica) envelop(m raft.Message) *remote.Post {
 	if beat, ok := m.(*raft.Heartbeat); ok {
 		env = remote.Envelope{Message: &remote.Pulse{Beats: []remote.Beat{{Group: r.cfg.Group, Heartbeat: *beat}}}}
 	}
-	return &remote.Post{Lane: remote.Main, Envelope: env}
+	return &remote.Post{Envelope: env}
 }
 
 // joined gathers the blocks of what joined the log: the payload, cut to what is new, and the node's own entries.
@@ -138,16 +159,17 @@ func (r *replica) joined(appended []raft.Appended, payload []*entry.Block) []*en
 // single is the block of an entry that the rules made themselves.
 func (r *replica) single(a raft.Appended, data []byte) *entry.Block {
 	var b entry.Builder
-	b.Append(a.Kind, 0, 0, r.clock.Wall().UnixMilli(), data)
+	stamp := r.time.now(r.now())
+	if len(r.batch) > 0 && r.gathered > 0 { // what gathers follows it in the log, and was stamped before
+		stamp = min(stamp, r.gathered)
+	}
+	b.Append(a.Kind, 0, entry.Timed, stamp, data)
 	return b.Seal(a.Term, a.First)
 }
 
-// maxInApplier is how many Committed messages may wait in the applier: enough that it never idles, few enough
-// that what piles up behind a slow Apply stays on disk rather than in memory.
-const maxInApplier = 4
-
 // committed passes a new commit index on, and committed entries to the applier.
 func (r *replica) committed(to raft.EntryID) {
+	idle := r.applied >= r.commit.Index
 	r.commit = to
 	for len(r.inFlight) > 0 && r.inFlight[0] <= to.Index {
 		r.inFlight = r.inFlight[1:]
@@ -156,13 +178,16 @@ func (r *replica) committed(to raft.EntryID) {
 		r.ctx.Send(r.syncer, &replication.Advance{Term: r.leader.Term, Commit: to.Index})
 		r.ctx.Send(r.host.heartbeat, &heartbeat.Advance{Group: r.cfg.Group, Term: r.leader.Term, Commit: to})
 	}
+	r.settle(to.Index)
 	r.change.committed(r, to.Index)
 	r.handOver()
+	r.watchProgress(idle)
 }
 
-// handOver gives the applier what is committed and not yet handed over, with the proposals that wait for it.
+// handOver gives the applier what is committed and not yet handed over, with the proposals that wait for it. So few batches may wait there
+// that what piles up behind a slow Apply stays on disk rather than in memory, and enough that the applier never idles.
 func (r *replica) handOver() {
-	if r.inApplier >= maxInApplier || r.commit.Index <= r.handedTo {
+	if r.inApplier >= r.cfg.Tuning.ApplyQueue || r.beginning > 0 || r.commit.Index <= r.handedTo {
 		return
 	}
 	n := 0
@@ -194,9 +219,10 @@ func (r *replica) releaseTail() {
 }
 
 // appliedTo notes what the applier has done.
-func (r *replica) appliedTo(index raft.Index) {
-	r.inApplier = max(0, r.inApplier-1) // one from before a snapshot was installed may still arrive
-	r.applied = max(r.applied, index)
+func (r *replica) appliedTo(index raft.Index, stamp int64) {
+	r.inApplier--
+	r.progressTo(index)
+	r.time.applied(r.now(), index, stamp)
 	r.changed = true
 	n := 0
 	for n < len(r.handed) && r.handed[n].Index <= index {

@@ -243,7 +243,8 @@ func ExampleRaftGroup() {
 		case *actor.Started:
 			ctx.Spawn(actors.RaftGroup(host, actors.GroupConfig{
 				Group: 1, Members: []raft.NodeID{1},
-				Apply: func(c actors.Command) []byte { return append([]byte("applied "), c.Data...) },
+				Apply:   func(c actors.Command) []byte { return append([]byte("applied "), c.Data...) },
+				Restore: func(io.Reader) error { return nil }, // there is no state
 			}))
 		case *actors.Propose:
 			ctx.Request(ctx.Children()[0], m)

@@ -47,7 +47,7 @@ func TestFlappingLeaderTakesNoMoreThanTheLimit(t *testing.T) {
 	}
 	defer h.Stop(withDeadline(t))
 	g, err := actors.StartGroup(h, actors.GroupConfig{Group: 1, Members: []raft.NodeID{1, 2, 3}, ElectionTimeout: testTimeout,
-		MaxInflightEntries: most, StateMachine: func() actors.StateMachine { return &ledger{} }})
+		MaxInflightEntries: most, BusyWait: -1, StateMachine: func() actors.StateMachine { return &ledger{} }})
 	if err != nil {
 		t.Fatal(err)
 	}

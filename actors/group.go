@@ -4,26 +4,33 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/troupe-raft/troupe/applier"
 	"github.com/troupe-raft/troupe/entry"
 	"github.com/troupe-raft/troupe/persister"
 	"github.com/troupe-raft/troupe/raft"
 )
 
 // A Group is the facade of one replica for plain goroutines. Its methods are safe for concurrent use, and every
-// call ends: with its answer, with its context, or with the replica.
+// call ends: with its answer, with its context, or with the replica. A call from within the group's own state machine would wait for itself:
+// it is refused with ErrWithinApply. Status and Log never are.
 type Group struct {
 	host   *Host
 	id     raft.GroupID
 	system *actor.ActorSystem
 	pid    atomic.Pointer[actor.PID]
-	credit credit
+	credit *credit
+	line   line
 	status atomic.Pointer[Status]
 	ended  chan struct{} // closed when the actor has stopped
 	limit  int           // MaxEntryBytes
+
+	logBytes int            // Tuning.LogBytes
+	inside   applier.Inside // where the state machine is being called
 }
 
 // A Result is the outcome of an applied proposal.
@@ -43,13 +50,14 @@ func (g *Group) Status() Status { return *g.status.Load() }
 
 // Propose replicates data and returns once this node's state machine has applied it. Errors: *NotLeaderError,
 // ErrBusy, ErrTooLarge, ErrStopped, the context's error (it did not and will not happen); ErrIndeterminate (it may).
-// The data is copied; it may be reused when Propose returns.
+// While too much is in flight the call waits for room, up to GroupConfig.BusyWait. The data is copied; it may be reused when Propose returns.
 func (g *Group) Propose(ctx context.Context, data []byte) (Result, error) {
 	return g.ProposeIn(ctx, 0, 0, data)
 }
 
 // ProposeIn is Propose within a client session (thesis §6.3): however often the same seq is sent, it is applied
-// once and answered alike. seq counts 1, 2, 3…; errors further ErrSessionExpired and ErrSessionOrder. Session 0 is none.
+// once and answered alike. seq counts 1, 2, 3…; errors further ErrSessionOrder (it did not happen), ErrSessionExpired (this attempt did not,
+// earlier ones may have) and ErrSessionForgotten (it was applied, its answer is gone). Session 0 is none.
 func (g *Group) ProposeIn(ctx context.Context, session, seq uint64, data []byte) (Result, error) {
 	if len(data) > g.limit {
 		return Result{}, ErrTooLarge
@@ -98,7 +106,8 @@ func (g *Group) read(ctx context.Context, kind requestKind) (raft.Index, error) 
 }
 
 // ChangeMembers changes the membership (§6) and returns the final one once it is committed. Errors: *NotLeaderError,
-// ErrChangeInProgress, ErrTransferring, raft.ErrTermNotCommitted (retry soon), *raft.InvalidChangeError, ErrIndeterminate.
+// ErrChangeInProgress, ErrTransferring, raft.ErrTermNotCommitted (retry soon), *raft.InvalidChangeError, *raft.UnsafeChangeError (who is
+// missing or behind; see Change.Force), *raft.MovedOnError, ErrIndeterminate.
 func (g *Group) ChangeMembers(ctx context.Context, change Change) (raft.Membership, error) {
 	r := &request{kind: changeRequest, change: change}
 	if err := g.ask(ctx, r); err != nil {
@@ -137,17 +146,14 @@ type LogRange struct {
 	Entries     []entry.Entry
 }
 
-// maxLogBytes bounds what one Log call holds in memory; a longer range is cut short.
-const maxLogBytes = 16 << 20
-
 // Log returns the durable entries from..to, both included, clamped to what the replica's log holds. Entries
-// above Status().Commit may still be replaced. Errors: a corrupt store.
+// above Status().Commit may still be replaced. A long range is cut short (Tuning.LogBytes). Errors: a corrupt store.
 func (g *Group) Log(ctx context.Context, from, to raft.Index) (LogRange, error) {
 	s := g.Status()
 	from, to = max(from, s.First, 1), min(to, s.Durable)
 	out := LogRange{First: from, Last: from - 1}
-	for size := 0; from <= to && size < maxLogBytes && ctx.Err() == nil; {
-		blocks, err := g.host.reader.Blocks(g.id, from, to, maxLogBytes-size)
+	for size := 0; from <= to && size < g.logBytes && ctx.Err() == nil; {
+		blocks, err := g.host.reader.Blocks(g.id, from, to, g.logBytes-size)
 		if errors.Is(err, persister.ErrCompacted) || errors.Is(err, persister.ErrMissing) {
 			break // compacted or truncated since the status was published
 		}
@@ -169,12 +175,19 @@ func (g *Group) Log(ctx context.Context, from, to raft.Index) (LogRange, error) 
 }
 
 // Stop stops the replica: what is not in the log is refused, what is and has no outcome yet is unknown. It returns when
-// the actor and its daemons have stopped, or with the context's error.
+// the actor and its daemons have stopped, or with the context's error. A replica that had failed before is stopped all the same, and its
+// failure told. ErrWithinApply: nothing was stopped.
 func (g *Group) Stop(ctx context.Context) error {
+	if g.inside.Here() {
+		return ErrWithinApply
+	}
 	g.system.Root.Stop(g.pid.Load())
 	select {
 	case <-g.ended:
-		return g.Status().Err
+		if err := g.Status().Err; err != nil {
+			return fmt.Errorf("stopped; the replica had failed before: %w", err)
+		}
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -19,8 +19,8 @@ type snarledStage struct {
 	armed *atomic.Bool
 }
 
-func (s snarledStage) Mailbox(drained bool) actor.MailboxProducer {
-	produce := s.Stage.Mailbox(drained)
+func (s snarledStage) Mailbox(drainedAfter int) actor.MailboxProducer {
+	produce := s.Stage.Mailbox(drainedAfter)
 	return func() actor.Mailbox { return snarledMailbox{produce(), s.armed} }
 }
 

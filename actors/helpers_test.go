@@ -1,10 +1,13 @@
 package actors_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
+	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/raft"
 )
 
@@ -27,6 +30,34 @@ func (c *testCluster) fill(prefix string, n int) (data []string) {
 		c.propose(data[i])
 	}
 	return data
+}
+
+// change has whoever leads make a change, which is taken once the rules hold it to be safe.
+func (c *testCluster) change(change actors.Change) raft.Membership {
+	c.t.Helper()
+	ctx := withDeadline(c.t)
+	for {
+		m, err := c.leader().group.ChangeMembers(ctx, change)
+		var unsafe *raft.UnsafeChangeError
+		switch {
+		case err == nil:
+			return m
+		case errors.As(err, &unsafe), errors.Is(err, raft.ErrTermNotCommitted), errors.Is(err, actors.ErrNotLeader):
+			select {
+			case <-time.After(time.Millisecond):
+				continue
+			case <-ctx.Done():
+			}
+		}
+		c.t.Fatalf("%+v: %v", change, err)
+	}
+}
+
+// addVoter adds node 4, which has joined, as a learner and then as a voter.
+func (c *testCluster) addVoter(m raft.Member) raft.Membership {
+	c.t.Helper()
+	c.change(actors.Change{AddLearners: []raft.Member{m}})
+	return c.change(actors.Change{Promote: []raft.NodeID{m.ID}})
 }
 
 // bounce stops all nodes, and only then starts them again.

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,9 +22,8 @@ import (
 )
 
 const (
-	defaultCluster    = "troupe"
-	defaultHeartbeat  = 50 * time.Millisecond
-	defaultSessionTTL = time.Hour
+	defaultCluster   = "troupe"
+	defaultHeartbeat = 50 * time.Millisecond
 )
 
 var defaultElection = election.Timeout{Min: 150 * time.Millisecond, Max: 300 * time.Millisecond}
@@ -40,14 +39,23 @@ type Host struct {
 	store     Store
 	reader    persister.Reader
 	transport remote.Transport
-	root      *actor.PID // supervises the next two
-	persister *actor.PID
-	heartbeat *actor.PID
+	root      *actor.PID // supervises what is shared
+	publisher *actor.PID
+	shared
 
 	groups   sync.Map              // raft.GroupID → *Group: written by each replica for itself, read by anybody
 	routes   sync.Map              // raft.GroupID → *route
 	broken   atomic.Pointer[error] // why the host's own actors cannot go on; the store knows its failures itself
 	failures failures
+	logs     *loggers
+	life     uint64 // raft.Config.Life of this start
+	guard    *guard // nil when the store keeps no Lineage
+
+	eventsDropped atomic.Uint64
+
+	given sync.Map // raft.NodeID → string: where nodes listen, by the program's own word
+
+	mismatches mismatches
 
 	undead func() // ends the watch over dead letters
 
@@ -56,8 +64,8 @@ type Host struct {
 	stopErr  error
 }
 
-// A route is where the transport delivers a running replica's messages. It is immutable.
-type route struct{ group, syncer *actor.PID }
+// A route is where a running replica's messages are delivered, a peer's and the host's. It is immutable.
+type route struct{ group, syncer, snapshotter *actor.PID }
 
 // StartHost opens the node's store, listens, and starts what its groups share. It refuses, with one line that names the
 // file and the cause, a folder that is unreadable, damaged, in use, or of another node or cluster.
@@ -66,11 +74,16 @@ func StartHost(system *actor.ActorSystem, cfg HostConfig) (*Host, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	cfg.Peers = maps.Clone(cfg.Peers) // the caller may go on to change its own
 	h := &Host{cfg: cfg, system: system, stage: cfg.Stage, fs: cfg.FS, stopped: make(chan struct{})}
+	h.mismatches.interval, h.mismatches.limit = cfg.Tuning.MismatchAfter, cfg.Tuning.Mismatches
 	if h.stage == nil {
 		h.stage, h.ownStage = stage.NewLive(), true
 	}
+	h.life = 1 + h.stage.Rand("life").Uint64()>>1
+	h.logs = newLoggers(&h.cfg, h.stage)
 	if err := h.open(); err != nil {
+		h.logs.flush(context.Background())
 		if h.ownStage {
 			h.stage.Close()
 		}
@@ -80,23 +93,34 @@ func StartHost(system *actor.ActorSystem, cfg HostConfig) (*Host, error) {
 }
 
 func (h *Host) open() error {
-	store := h.cfg.Store
+	store, founders := h.cfg.Store, h.cfg.founders()
 	if store == nil {
 		disk, err := persister.Open(persister.Config{
-			Dir: h.cfg.Dir, FS: h.fs, Cluster: h.cfg.Cluster, Node: h.cfg.Node, Log: h.logger("persister"),
+			Dir: h.cfg.Dir, FS: h.fs, Cluster: h.cfg.Cluster, Node: h.cfg.Node, Founders: h.cfg.founders(), Log: h.logger("persister"),
 		})
 		if err != nil {
 			return err
 		}
-		store = disk
+		store, founders = disk, disk.Founders()
 	}
 	h.store, h.reader = store, store
+	if l, ok := store.(Lineage); ok {
+		h.guard = h.newGuard(l)
+	}
+	for node, addr := range h.cfg.Peers {
+		h.given.Store(node, addr)
+	}
 	h.transport = h.cfg.Transport
 	if h.transport == nil {
-		tcp, err := remote.NewTCP(remote.Config{
+		cfg := remote.Config{
 			System: h.system, Stage: h.stage, Node: h.cfg.Node, Cluster: h.cfg.Cluster,
-			Listen: h.cfg.Listen, Advertise: h.cfg.Advertise, Peers: h.cfg.Peers, TLS: h.cfg.TLS, Log: h.logger("remote"),
-		})
+			Listen: h.cfg.Listen, Advertise: h.cfg.Advertise, Peers: h.cfg.Peers, TLS: h.cfg.TLS,
+			TLSAllowUnverified: h.cfg.TLSAllowUnverified, TLSAnyName: h.cfg.TLSAnyName, Log: h.logger("remote"), Founders: founders,
+		}
+		if h.guard != nil {
+			cfg.Guard = h.guard
+		}
+		tcp, err := remote.NewTCP(cfg)
 		if err != nil {
 			return errors.Join(err, store.Close())
 		}
@@ -129,18 +153,30 @@ func (h *Host) Group(id raft.GroupID) (*Group, bool) {
 	return g.(*Group), true
 }
 
-// SetPeer says where a node listens. Memberships that carry addresses do the same.
-func (h *Host) SetPeer(node raft.NodeID, addr string) { h.transport.SetPeer(node, addr) }
-
 // SetChaos disturbs this node's Raft traffic, for tests and demonstrations. The zero Chaos heals it.
 func (h *Host) SetChaos(c remote.Chaos) { h.transport.SetChaos(c) }
 
-// Stats counts the transport's traffic.
-func (h *Host) Stats() remote.Stats { return h.transport.Stats() }
+// Stats counts the transport's traffic, and what was dropped because a subscriber or a log handler was slow.
+func (h *Host) Stats() Stats {
+	return Stats{Stats: h.transport.Stats(), EventsDropped: h.eventsDropped.Load(), LinesDropped: h.logs.dropped()}
+}
+
+// Stats are counts of one host since it started.
+type Stats struct {
+	remote.Stats
+	EventsDropped uint64 // that subscribers of the event stream never got: HostTuning.EventQueue
+	LinesDropped  uint64 // of the log, that their handler was too slow for or failed to write: HostTuning.LogQueue
+}
 
 // Stop stops the groups, the transport and the store, in this order. It returns, within the context's time, every
-// failure recorded while the host ran. Stopping again waits for the first and returns the same.
+// failure recorded while the host ran. Stopping again waits for the first and returns the same. From within a state machine that it would wait
+// for it is refused: ErrWithinApply.
 func (h *Host) Stop(ctx context.Context) error {
+	for _, g := range h.running() {
+		if g.inside.Here() {
+			return ErrWithinApply
+		}
+	}
 	if h.stopping.CompareAndSwap(false, true) {
 		h.stopErr = h.stop(ctx)
 		close(h.stopped)
@@ -161,8 +197,10 @@ func (h *Host) Stop(ctx context.Context) error {
 func (h *Host) stop(ctx context.Context) error {
 	err := h.stopGroups(ctx)
 	err = errors.Join(err, h.transport.Stop(ctx))
+	h.flushEvents(ctx)
 	h.stopShared()
 	err = errors.Join(err, h.store.Close())
+	h.logs.flush(ctx)
 	h.undead()
 	if h.ownStage {
 		h.stage.Close()
@@ -216,49 +254,48 @@ func (h *Host) storeFailure() error {
 	return h.store.Failed()
 }
 
-// announce publishes an event. A subscriber's panic is the subscriber's: it must not crash the replica that it heard of.
-func (h *Host) announce(event any) {
-	defer func() {
-		if p := recover(); p != nil {
-			h.logger("raft").Error("a subscriber of the event stream panicked", "event", fmt.Sprintf("%T", event), "panic", p, "stack", string(debug.Stack()))
-		}
-	}()
-	h.system.EventStream.Publish(event)
-}
-
 func (h *Host) snapshotDir(g raft.GroupID) string { return h.store.SnapshotDir(g) }
 
-func (h *Host) logger(module string) *slog.Logger {
-	if h.cfg.Loggers != nil {
-		return h.cfg.Loggers(module)
-	}
-	return h.cfg.Log.With("module", module)
-}
-
 func (h *Host) raftConfig(c *GroupConfig) raft.Config {
-	return raft.Config{ID: h.cfg.Node, ElectionMin: c.ElectionTimeout.Min, LeaseDrift: c.ElectionTimeout.Min / 10}
+	return raft.Config{
+		ID: h.cfg.Node, ElectionMin: c.ElectionTimeout.Min, ElectionMax: c.ElectionTimeout.Max, LeaseDrift: c.LeaseDrift,
+		Life: h.life,
+	}
 }
 
 func (c HostConfig) withDefaults() HostConfig {
 	c.Cluster = cmp.Or(c.Cluster, defaultCluster)
 	c.HeartbeatInterval = cmp.Or(c.HeartbeatInterval, defaultHeartbeat)
 	c.Log = cmp.Or(c.Log, slog.Default())
+	if c.ApplyTurns == nil {
+		c.ApplyTurns = stage.NewTurns(stage.TurnsConfig{})
+	}
 	if c.FS == nil {
 		c.FS = vfs.Default
 	}
+	c.Tuning = c.Tuning.withDefaults(c.HeartbeatInterval)
 	return c
+}
+
+// founders is the checksum of the founding members, or 0.
+func (c HostConfig) founders() uint32 {
+	return raft.Membership{Voters: without(c.Founders, nil)}.Sum()
 }
 
 // Validate reports every fault at once, or nil.
 func (c HostConfig) Validate() (err error) {
-	fault := func(bad bool, words string) {
+	fault := func(bad bool, format string, args ...any) {
 		if bad {
-			err = errors.Join(err, errors.New("HostConfig: "+words))
+			err = errors.Join(err, fmt.Errorf("HostConfig: "+format, args...))
 		}
 	}
 	fault(c.Node == raft.None, "Node is not set")
 	fault(c.Dir == "" && c.Store == nil, "Dir is not set")
 	fault(c.Listen == "" && c.Transport == nil, "Listen is not set")
 	fault(c.HeartbeatInterval < 0, "HeartbeatInterval is negative")
+	c.Tuning.validate(fault)
+	if c.Transport == nil {
+		err = errors.Join(err, remote.Config{TLS: c.TLS, TLSAllowUnverified: c.TLSAllowUnverified}.ValidateTLS())
+	}
 	return err
 }

@@ -24,24 +24,31 @@ type hostStopping struct{}
 type hostActor struct {
 	host        *Host
 	supervision *stage.Backoff
-	ready       chan [2]*actor.PID
+	ready       chan shared
 }
+
+// shared are the children of the host's actor.
+type shared struct{ persister, heartbeat, announcer *actor.PID }
 
 func (a *hostActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		a.ready <- [2]*actor.PID{ctx.Spawn(a.host.persisterProps()), ctx.Spawn(a.host.heartbeatProps())}
+		a.ready <- shared{ctx.Spawn(a.host.persisterProps()), ctx.Spawn(a.host.heartbeatProps()), ctx.Spawn(a.host.announcerProps())}
 	case *heartbeat.OnDuty:
 		a.host.tellGroups(ctx, m)
+	case *heartbeat.Stalled:
+		a.host.stalled(ctx, m)
+	case *heartbeat.Resumed:
+		a.host.resumed(ctx, m)
 	case *stage.GaveUp:
-		a.host.storeBroke(ctx, fmt.Errorf("heartbeat kept crashing: %v", m.Reason))
+		a.host.storeBroke(ctx, fmt.Errorf("%s kept crashing: %v", m.Child.Id, m.Reason))
 	case actor.SystemMessage, actor.AutoReceiveMessage:
 	default:
 		a.host.logger("raft").Warn("unexpected message", "type", fmt.Sprintf("%T", m))
 	}
 }
 
-// HandleFailure implements actor.SupervisorStrategy for the two children.
+// HandleFailure implements actor.SupervisorStrategy for the children.
 func (a *hostActor) HandleFailure(system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, rs *actor.RestartStatistics, reason, message any) {
 	if child.Equal(a.host.persister) {
 		supervisor.StopChildren(child)
@@ -80,26 +87,27 @@ func (h *Host) tellGroups(ctx sender, message any) {
 }
 
 func (h *Host) persisterProps() *actor.Props {
-	return persister.Props(h.stage, h.store, persister.WithLogger(h.logger("persister")))
+	return persister.Props(h.stage, h.store, persister.WithLogger(h.logger("persister")),
+		persister.WithBatchBytes(h.cfg.Tuning.WriteBytes), persister.WithInFlight(h.cfg.Tuning.WritesInFlight),
+		persister.WithAnswers(h.cfg.Tuning.WaitingAnswers))
 }
 
 func (h *Host) heartbeatProps() *actor.Props {
 	return heartbeat.Props(heartbeat.Config{
-		Stage: h.stage, Interval: h.cfg.HeartbeatInterval, Sender: h.transport.Sender, Node: h.cfg.Node, Log: h.logger("heartbeat"),
+		Stage: h.stage, Interval: h.cfg.HeartbeatInterval, MaxBeats: h.cfg.Tuning.Beats, Stall: h.cfg.Tuning.LeaderStall,
+		Sender: h.transport.Sender, Node: h.cfg.Node, Log: h.logger("heartbeat"),
 	})
 }
 
 // spawnShared starts the host's own actors and waits until their PIDs are known.
 func (h *Host) spawnShared() error {
-	a := &hostActor{host: h, supervision: backoff(h.stage, h.logger("raft")), ready: make(chan [2]*actor.PID, 1)}
+	h.publisher = h.spawnPublisher()
+	a := &hostActor{host: h, supervision: h.cfg.Tuning.Daemons.backoff(h.stage, h.logger("raft")), ready: make(chan shared, 1)}
 	h.root = h.system.Root.Spawn(stage.Props(h.stage, func() actor.Actor { return a }, stage.WithLogger(h.logger("raft"))))
-	if s, ok := h.stage.(interface {
-		Run(until func() bool, maxSteps int) bool
-	}); ok {
+	if s, ok := h.stage.(stage.Driven); ok {
 		s.Run(func() bool { return len(a.ready) > 0 }, math.MaxInt)
 	}
-	pids := <-a.ready
-	h.persister, h.heartbeat = pids[0], pids[1]
+	h.shared = <-a.ready
 	return nil
 }
 
@@ -108,6 +116,7 @@ func (h *Host) stopShared() {
 	if err := h.system.Root.PoisonFuture(h.persister).Wait(); err != nil {
 		h.logger("persister").Error("persister did not stop in time", "err", err)
 	}
+	h.system.Root.Stop(h.publisher) // and not waited for: a subscriber may hold it for ever
 	if err := h.system.Root.StopFuture(h.root).Wait(); err != nil {
 		h.logger("raft").Error("host did not stop in time", "err", err)
 	}
@@ -115,7 +124,7 @@ func (h *Host) stopShared() {
 
 // register makes a replica known; a second one of its group is refused.
 func (h *Host) register(r *replica) error {
-	if err := r.cfg.Validate(); err != nil {
+	if err := h.suits(&r.cfg); err != nil {
 		return err
 	}
 	if err := h.claim(r.handle); err != nil {
@@ -139,7 +148,8 @@ func (h *Host) claim(g *Group) error {
 
 // route opens the way for peers' messages, unroute closes it.
 func (h *Host) route(r *replica) {
-	h.routes.Store(r.cfg.Group, &route{group: r.handle.PID(), syncer: r.syncer})
+	h.routes.Store(r.cfg.Group, &route{group: r.handle.PID(), syncer: r.syncer, snapshotter: r.snapshotter})
+	h.mismatches.began(r.cfg.Group)
 }
 
 func (h *Host) unroute(r *replica) {
@@ -149,7 +159,7 @@ func (h *Host) unroute(r *replica) {
 }
 
 // deliver sends what arrived to the mailboxes it is for. Messages for groups that do not run here are dropped, as
-// a network drops them.
+// a network drops them; when they keep coming, their sender is told.
 func (h *Host) deliver(from raft.NodeID, batch []remote.Envelope) {
 	root := h.system.Root
 	for _, env := range batch {
@@ -157,12 +167,17 @@ func (h *Host) deliver(from raft.NodeID, batch []remote.Envelope) {
 			for i := range pulse.Beats {
 				if to := h.routeOf(pulse.Beats[i].Group); to != nil {
 					root.Send(to.group, &inbound{from: from, message: &pulse.Beats[i].Heartbeat})
+				} else {
+					h.missed(from, pulse.Beats[i].Group)
 				}
 			}
 			continue
 		}
 		to := h.routeOf(env.Group)
 		if to == nil {
+			if _, told := env.Message.(*remote.Mismatch); !told {
+				h.missed(from, env.Group)
+			}
 			continue
 		}
 		if reply, ok := env.Message.(*raft.AppendEntriesReply); ok {

@@ -14,7 +14,7 @@ func TestSecondReplicaHarmsNotTheFirst(t *testing.T) {
 	c := newCluster(t, 1)
 	c.propose("a")
 	second := c.system.Root.Spawn(actors.RaftGroup(c.nodes[1].host, actors.GroupConfig{
-		Group: 1, Members: c.founders(), Apply: func(actors.Command) []byte { return nil },
+		Group: 1, Members: c.founders(), Apply: func(actors.Command) []byte { return nil }, NoRestart: true,
 	}))
 	answer, err := c.system.Root.RequestFuture(second, &actors.GetStatus{}, limit).Result()
 	if err != nil {
@@ -51,7 +51,8 @@ func countRestarts(c *testCluster) *atomic.Int32 {
 	return &n
 }
 
-// Without Restore a state machine cannot be reset: after a panic the replica stays down rather than apply everything twice.
+// Without Restore a state machine cannot be reset: after a panic the replica stays down, also when an operator starts it again, rather than
+// apply everything twice.
 func TestApplyWithoutRestoreIsNeverReplayedOntoOldState(t *testing.T) {
 	c := newCluster(t, 1)
 	var paid atomic.Int32
@@ -65,6 +66,7 @@ func TestApplyWithoutRestoreIsNeverReplayedOntoOldState(t *testing.T) {
 			paid.Add(1)
 			return nil
 		},
+		NoRestart: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -78,8 +80,15 @@ func TestApplyWithoutRestoreIsNeverReplayedOntoOldState(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	await(t, "it stays down and says why", func() bool {
-		err := g.Status().Err
-		return err != nil && contains(err.Error(), "cannot be reset")
+		s := g.Status()
+		return s.Phase == actors.Failed && contains(s.Err.Error(), "NoRestart")
+	})
+	if err := g.Restart(withDeadline(t)); err != nil {
+		t.Error(err)
+	}
+	await(t, "it stays down, started again", func() bool {
+		s := g.Status()
+		return s.Phase == actors.Failed && contains(s.Err.Error(), "cannot be reset")
 	})
 	if n := paid.Load(); n != 1 {
 		t.Errorf("one committed command was applied %d times to one state", n)

@@ -30,6 +30,17 @@ func TestHoverbearPrototype(t *testing.T) {
 			c.propose(fmt.Sprint(i))
 		}
 		c.converge([]string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"})
+		published := func(commit raft.Index) { // what is applied is published a moment later
+			await(t, "all know that all is committed", func() bool {
+				for _, n := range c.nodes {
+					if n.group.Status().Commit < commit {
+						return false
+					}
+				}
+				return true
+			})
+		}
+		published(11)
 		before, terms := map[raft.NodeID]actors.LogRange{}, map[raft.NodeID]raft.Term{}
 		read := func(id raft.NodeID) actors.LogRange {
 			commit := c.nodes[id].group.Status().Commit // what comes after it may be replaced
@@ -53,6 +64,7 @@ func TestHoverbearPrototype(t *testing.T) {
 		}
 		c.propose("after")
 		c.converge([]string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "after"})
+		published(13) // after the no-op of another term
 		for id := raft.NodeID(1); id <= 3; id++ {
 			after := read(id)
 			if before[id].Last < 11 || after.Last < before[id].Last || c.nodes[id].group.Status().Term <= terms[id] {

@@ -40,7 +40,7 @@ func TestStopIsIdempotent(t *testing.T) {
 	if err := h.Stop(withDeadline(t)); err != nil {
 		t.Error(err)
 	}
-	if _, err := actors.StartGroup(h, actors.GroupConfig{Group: 2, Members: []raft.NodeID{1}, Apply: func(actors.Command) []byte { return nil }}); err == nil {
+	if _, err := actors.StartGroup(h, actors.GroupConfig{Group: 2, Members: []raft.NodeID{1}, Apply: func(actors.Command) []byte { return nil }, NoRestart: true}); err == nil {
 		t.Error("a group started on a stopped host")
 	}
 }
@@ -60,7 +60,7 @@ func TestIdleGroupsHoldNoGoroutine(t *testing.T) {
 	var all []*actors.Group
 	for i := range groups {
 		g, err := actors.StartGroup(h, actors.GroupConfig{
-			Group: raft.GroupID(i + 1), Members: []raft.NodeID{1}, Apply: func(actors.Command) []byte { return nil },
+			Group: raft.GroupID(i + 1), Members: []raft.NodeID{1}, Apply: func(actors.Command) []byte { return nil }, NoRestart: true,
 			ElectionTimeout: election.Timeout{Min: time.Second, Max: 2 * time.Second},
 		})
 		if err != nil {

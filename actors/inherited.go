@@ -50,9 +50,10 @@ func (r *replica) leaveRoom() bool {
 	if lag := r.node.LastIndex() - r.node.Durable(); lag > 0 && (int(lag)+len(r.batch) > r.cfg.MaxInflightEntries || r.tail.bytes > r.cfg.MaxInflightBytes) {
 		return false
 	}
-	h, c := &r.inherited, &r.handle.credit
+	h, c := &r.inherited, r.handle.credit
 	if h.through <= r.commit.Index {
 		return true
 	}
-	return h.entries+c.entries.Load() <= c.maxEntries && h.bytes+c.bytes.Load() <= c.maxBytes
+	entries, bytes := c.inUse()
+	return h.entries+entries <= c.maxEntries && h.bytes+bytes <= c.maxBytes
 }

@@ -22,6 +22,7 @@ func startAlone(t *testing.T, dir string, limit func(*actors.GroupConfig)) (*act
 		t.Fatal(err)
 	}
 	cfg := actors.GroupConfig{Group: 1, Members: []raft.NodeID{1, 2, 3}, ElectionTimeout: testTimeout, StateMachine: func() actors.StateMachine { return &ledger{} }}
+	cfg.BusyWait = -1
 	limit(&cfg)
 	g, err := actors.StartGroup(h, cfg)
 	if err != nil {

@@ -23,8 +23,11 @@ import (
 type wake struct {
 	transfer uint64 // a transfer's deadline
 	reload   uint64 // a crashed replica's pause is over
+	room     bool   // who waits for room may have waited long enough
+	credit   bool   // credit came back while requests wait for it
 	gathered bool   // proposals have gathered long enough, unless flushes says that they went out
 	flushes  uint64
+	progress uint64 // the state machine may have been at one entry for long
 }
 
 // A daemonCrash tells the replica that a child whose loss is the whole replica's crash has panicked.
@@ -38,13 +41,6 @@ type crashes struct {
 	times []time.Duration
 	run   uint64 // counts the runs that ended: a wake is good for the pause after its own
 }
-
-const (
-	crashLimit    = 5           // this many crashes …
-	crashWindow   = time.Minute // … within this, and the replica stays down
-	crashPause    = 100 * time.Millisecond
-	crashPauseMax = 5 * time.Second
-)
 
 var errSnapshotterRestarted = errors.New("snapshotter restarted")
 
@@ -60,11 +56,15 @@ func (r *replica) start() {
 		return
 	}
 	r.claimed = true
+	r.warn()
 	r.load()
 }
 
 func (r *replica) load() {
 	r.phase = loading
+	s := r.handle.Status()
+	s.Phase, s.NextTry = Starting, time.Time{}
+	r.handle.status.Store(&s)
 	r.ctx.Send(r.host.persister, &persister.Load{Group: r.cfg.Group, Founding: r.cfg.founding(r.host.cfg), ReplyTo: r.ctx.Self()})
 }
 
@@ -82,28 +82,37 @@ func (r *replica) loaded(l *persister.Loaded) {
 		r.fail(err)
 		return
 	}
+	r.time.begin(r.now(), l.State.Snapshot.Index, node.LastIndex(), l.State.Stamp)
 	r.begin(node, l.State.Snapshot, l.State.Bytes)
 }
 
-// begin resets everything that one run of the replica knows. Of the log that the disk held it gets the size.
+// begin resets everything else that one run of the replica knows. Of the log that the disk held it gets the size.
 func (r *replica) begin(node *raft.Node, snapshot raft.SnapshotMeta, bytes int) {
 	r.node, r.phase = node, running
 	r.builder = entry.Builder{}
 	r.tail.clear()
 	r.waiting, r.handed, r.inFlight = nil, nil, nil
+	r.feeding, r.wants = nil, nil
+	r.state = state{}
 	r.found, r.inherited = found{last: node.LastIndex(), bytes: bytes}, inheritance{}
 	r.rounds = map[uint64][]*request{}
+	r.progress = progress{run: r.progress.run + 1}
 	s := node.Status()
 	r.leader = raft.RoleState{Role: s.Role, Term: s.Term}
 	r.commit = raft.EntryID{Index: snapshot.Index, Term: snapshot.Term}
-	r.handedTo, r.applied, r.inApplier = snapshot.Index, 0, 0
+	r.handedTo, r.applied, r.inApplier, r.beginning = snapshot.Index, 0, 0, 0
+	r.host.learnAddresses(r.effective.Membership, node.Membership())
 	r.effective = raft.Change{Membership: node.Membership()}
 	r.restarts = snapshot
-	r.learnAddresses(r.effective.Membership)
+	r.warnOutsider()
 	r.spawnDaemons()
 	r.orderApplier(snapshot)
 	r.host.route(r)
 	r.publish()
+	r.settled, r.settledAt, r.toldBack = node.MembershipAt(r.commit.Index), 0, false
+	r.settle(r.commit.Index)
+	r.greetAll()
+	r.identityMoved(r.host.cfg.Node)
 	if sole(r.effective.Membership, r.host.cfg.Node) {
 		r.step(raft.Campaign{}, nil)
 	}
@@ -131,16 +140,20 @@ func (r *replica) onDuty(message any) {
 		if r.leader.Role == raft.Leader {
 			r.lead()
 		}
-	case *heartbeat.OnDuty:
+	case *heartbeat.OnDuty: // the one before may have had the syncer rest
 		if r.leader.Role == raft.Leader {
-			r.beat()
+			r.lead()
 		}
 	case *snapshotter.OnDuty: // its orders name what the disk knows: removing older files sooner would leave a restart without any
 		r.ctx.Send(r.snapshotter, &snapshotter.Orders{Term: r.leader.Term, Snapshot: r.restarts})
 		// A snapshotter that restarted has forgotten whom it was sending to: the syncer may ask again.
 		r.ctx.Send(r.syncer, &replication.SnapshotDone{Err: errSnapshotterRestarted})
+		r.wants = nil
+		r.wantState()
 	case *applier.OnDuty:
 		// Its orders were the first message in its mailbox.
+	default:
+		r.unknown(message)
 	}
 }
 
@@ -151,13 +164,17 @@ func (r *replica) crash(reason error) {
 		return
 	}
 	r.log.Error("replica crashed", "reason", reason)
-	now := r.now()
+	if r.cfg.NoRestart {
+		r.fail(fmt.Errorf("crashed, which GroupConfig.NoRestart makes final: %w", reason))
+		return
+	}
+	now, limits := r.now(), r.cfg.Tuning.Crashes
 	r.crashes.times = append(r.crashes.times, now)
-	for len(r.crashes.times) > 0 && now-r.crashes.times[0] > crashWindow {
+	for len(r.crashes.times) > 0 && now-r.crashes.times[0] > limits.Window {
 		r.crashes.times = r.crashes.times[1:]
 	}
-	if len(r.crashes.times) > crashLimit {
-		r.fail(fmt.Errorf("crashed %d times within %v, last: %w", len(r.crashes.times), crashWindow, reason))
+	if len(r.crashes.times) > limits.Limit {
+		r.fail(fmt.Errorf("crashed %d times within %v, last: %w", len(r.crashes.times), limits.Window, reason))
 		return
 	}
 	r.end(func() {
@@ -206,7 +223,7 @@ func (r *replica) halt(to phase, reason error) {
 			r.ctx.Stop(pid)
 		}
 	}
-	s := Status{Node: r.host.cfg.Node, Group: r.cfg.Group, Stopped: true, Err: reason}
+	s := Status{Node: r.host.cfg.Node, Group: r.cfg.Group, Stopped: true, Err: reason, Phase: to.public()}
 	if r.node != nil {
 		s.Term = r.node.Term()
 	}
@@ -224,6 +241,7 @@ func (r *replica) answerAll(refusal error) {
 	for _, w := range append(r.handed, r.waiting...) {
 		w.Waiter.Resolve(0, nil, ErrIndeterminate)
 	}
+	r.refuseWaiting(refusal)
 	r.change.fail(ErrIndeterminate)
 	refuseAll(r.transfer.held, refusal)
 	if r.transfer.request != nil {
@@ -243,8 +261,16 @@ func (r *replica) childGone(*actor.PID) {
 
 // pause waits a little, longer from crash to crash, before the replica loads again.
 func (r *replica) pause() {
-	wait := min(crashPause<<max(0, len(r.crashes.times)-1), crashPauseMax)
+	wait := r.cfg.Tuning.Crashes.pause(len(r.crashes.times))
+	s := r.handle.Status()
+	s.NextTry = r.clock.Wall().Add(wait)
+	r.handle.status.Store(&s)
 	r.wakeAfter(wait, &wake{reload: r.crashes.run})
+}
+
+// public is the phase as Status has it.
+func (p phase) public() Phase {
+	return [...]Phase{loading: Starting, running: Running, halting: Restarting, failed: Failed, leaving: Left}[p]
 }
 
 // restart is an operator's wish to start a failed replica again.
@@ -264,11 +290,16 @@ func (r *replica) wake(w *wake) {
 	switch {
 	case w.transfer != 0:
 		r.transfer.expired(r, w.transfer)
+	case w.room:
+		r.room.timer = false // drained, which follows, looks
+	case w.credit: // likewise
 	case w.gathered:
 		r.gathering = false
 		if r.phase == running && w.flushes == r.flushes {
 			r.flush()
 		}
+	case w.progress != 0:
+		r.lookAtProgress(w.progress)
 	case w.reload == r.crashes.run && r.phase == halting:
 		r.load()
 	}

@@ -28,7 +28,11 @@ func (p *pendingChange) start(r *replica, q *request) {
 		q.refuse(ErrChangeInProgress)
 		return
 	}
-	target, err := q.change.apply(r.node.Membership())
+	if err := r.node.CheckBasis(q.change.BasedOn); err != nil {
+		q.refuse(err)
+		return
+	}
+	target, err := q.change.apply(r.node.Membership(), r.host.guard.newcomer)
 	if err != nil {
 		q.refuse(err)
 		return
@@ -36,8 +40,7 @@ func (p *pendingChange) start(r *replica, q *request) {
 	r.flush()
 	// Known before the step: a single voter may see it committed within it.
 	p.request, p.target = q, target
-	r.learnAddresses(target)
-	if fx := r.step(raft.ChangeMembership{Target: target}, nil); fx.Refused != nil {
+	if fx := r.step(q.change.event(target), nil); fx.Refused != nil {
 		p.fail(fx.Refused)
 	}
 }
@@ -65,8 +68,35 @@ func (p *pendingChange) fail(err error) {
 	}
 }
 
-// apply computes the membership that the change asks for.
-func (c Change) apply(now raft.Membership) (raft.Membership, error) {
+func (c Change) event(target raft.Membership) raft.ChangeMembership {
+	return raft.ChangeMembership{Target: target, Force: c.Force, BasedOn: c.BasedOn}
+}
+
+// once refuses a change that says of one node more than once what is to become of it: one of the two is a slip, and nobody knows which.
+func (c Change) once() error {
+	where := map[raft.NodeID]string{}
+	for _, list := range []struct {
+		name string
+		ids  []raft.NodeID
+	}{
+		{"voters", numbers(c.Voters)}, {"learners", numbers(c.Learners)}, {"voters to add", numbers(c.AddVoters)}, {"learners to add", numbers(c.AddLearners)},
+		{"nodes to promote", c.Promote}, {"nodes to remove", c.Remove}, {"nodes to readmit", c.Readmit},
+	} {
+		for _, id := range list.ids {
+			if first, named := where[id]; named {
+				return &raft.InvalidChangeError{Reason: fmt.Sprintf("node %d is named twice, under %s and under %s: say once what is to become of it", id, first, list.name)}
+			}
+			where[id] = list.name
+		}
+	}
+	return nil
+}
+
+// apply computes the membership that the change asks for. Newcomer is the folder that a node to be let back in runs on.
+func (c Change) apply(now raft.Membership, newcomer func(raft.NodeID) (uint64, error)) (raft.Membership, error) {
+	if err := c.once(); err != nil {
+		return raft.Membership{}, err
+	}
 	info := map[raft.NodeID]raft.Member{}
 	for _, m := range now.Members {
 		info[m.ID] = m
@@ -83,6 +113,19 @@ func (c Change) apply(now raft.Membership) (raft.Membership, error) {
 		voters = append(slices.Clone(voters), id)
 	}
 	learners = note(info, learners, c.AddLearners)
+	for _, id := range c.Readmit {
+		if !now.Has(id) {
+			return raft.Membership{}, &ReadmitError{id, "it is not a member: add it"}
+		}
+		store, err := newcomer(id)
+		if err != nil {
+			return raft.Membership{}, err
+		}
+		m := info[id]
+		m.Store = store
+		info[id] = m
+		voters, learners = without(voters, []raft.NodeID{id}), append(slices.Clone(learners), id)
+	}
 	for _, id := range c.Remove {
 		if !slices.Contains(voters, id) && !slices.Contains(learners, id) {
 			return raft.Membership{}, &raft.InvalidChangeError{Reason: fmt.Sprintf("node %d is not a member", id)}
@@ -105,7 +148,16 @@ func note(info map[raft.NodeID]raft.Member, ids []raft.NodeID, members []raft.Me
 	ids = slices.Clone(ids)
 	for _, m := range members {
 		known := info[m.ID]
-		info[m.ID] = raft.Member{ID: m.ID, Addr: cmp.Or(m.Addr, known.Addr), Tag: cmp.Or(m.Tag, known.Tag)}
+		info[m.ID] = raft.Member{
+			ID: m.ID, Addr: cmp.Or(m.Addr, known.Addr), Tag: cmp.Or(m.Tag, known.Tag), Store: cmp.Or(m.Store, known.Store),
+		}
+		ids = append(ids, m.ID)
+	}
+	return ids
+}
+
+func numbers(members []raft.Member) (ids []raft.NodeID) {
+	for _, m := range members {
 		ids = append(ids, m.ID)
 	}
 	return ids

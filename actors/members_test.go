@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +40,10 @@ func TestAddPromoteRemove(t *testing.T) {
 	}
 	c.converge([]string{"a"})
 	await(t, "node 4 knows that it learns", func() bool { return c.nodes[4].group.Status().RoleName() == "learner" })
+	await(t, "the leader knows that node 4 has caught up", func() bool {
+		s := c.leader().group.Status()
+		return slices.ContainsFunc(s.Members, func(m actors.MemberStatus) bool { return m.ID == 4 && m.Match >= s.Last })
+	})
 	if _, err := c.leader().group.ChangeMembers(ctx, actors.Change{Promote: []raft.NodeID{4}}); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +70,6 @@ func TestAddPromoteRemove(t *testing.T) {
 
 func TestJointChangeToOtherNodes(t *testing.T) {
 	c := newCluster(t, 3)
-	ctx := withDeadline(t)
 	want := c.fill("", 10)
 	var all []raft.Member
 	for id := raft.NodeID(1); id <= 3; id++ {
@@ -77,10 +81,8 @@ func TestJointChangeToOtherNodes(t *testing.T) {
 		c.startGroup(id, nil)
 		target = append(target, raft.Member{ID: id, Addr: c.addrs[id]})
 	}
-	m, err := c.leader().group.ChangeMembers(ctx, actors.Change{Voters: target})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c.change(actors.Change{AddLearners: target})
+	m := c.change(actors.Change{Voters: target})
 	if fmt.Sprint(m.Voters) != "[4 5 6]" || len(m.Outgoing) != 0 {
 		t.Fatalf("membership %+v", m)
 	}
@@ -89,4 +91,29 @@ func TestJointChangeToOtherNodes(t *testing.T) {
 	}
 	c.propose("after")
 	c.converge(append(want, "after"))
+}
+
+// A leader's Status says how it feeds each member, and nobody else's does.
+func TestStatusSaysHowMembersAreFed(t *testing.T) {
+	c := newCluster(t, 3)
+	c.fill("a", 10)
+	leader := c.leader()
+	fed := func() (n int) {
+		s := leader.group.Status()
+		for _, m := range s.Members {
+			if p := m.Progress; p.Mode == raft.Stream && p.Match == s.Last && p.Next == s.Last+1 && p.Messages == 0 && p.Bytes == 0 && p.Window > 0 {
+				n++
+			} else if m.ID == leader.id && p != (raft.ProgressStatus{}) {
+				t.Errorf("the leader feeds itself: %v", p)
+			}
+		}
+		return n
+	}
+	await(t, "both followers stream and have all", func() bool { return fed() == 2 })
+	if err := leader.group.StepDown(withDeadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	if s := leader.group.Status(); s.Role != raft.Leader && fed() != 0 {
+		t.Errorf("one that does not lead feeds: %+v", s)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-raft/troupe/actors"
+	"github.com/troupe-raft/troupe/election"
 	"github.com/troupe-raft/troupe/raft"
 )
 
@@ -27,7 +28,8 @@ func TestGroupAsAChildActor(t *testing.T) {
 		case *actor.Started:
 			group = ctx.Spawn(actors.RaftGroup(h, actors.GroupConfig{
 				Group: 7, Members: []raft.NodeID{1}, ElectionTimeout: testTimeout,
-				Apply: func(c actors.Command) []byte { return append([]byte("did "), c.Data...) },
+				Apply:     func(c actors.Command) []byte { return append([]byte("did "), c.Data...) },
+				NoRestart: true,
 			}))
 			ctx.Request(group, &actors.GetStatus{})
 		case *actor.Stopping, *actor.Stopped, *actor.Restarting:
@@ -91,6 +93,19 @@ func TestGroupAsAChildActor(t *testing.T) {
 	}
 	if err := system.Root.StopFuture(parent).Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A lease that clocks may eat up is none.
+func TestLeaseDriftIsBelowTheTimeout(t *testing.T) {
+	cfg := actors.GroupConfig{Group: 1, Apply: func(actors.Command) []byte { return nil }, NoRestart: true, ElectionTimeout: election.Timeout{Min: time.Second, Max: 2 * time.Second}}
+	for drift, fault := range map[time.Duration]string{
+		-1: "LeaseDrift -1ns is negative", time.Second: "LeaseDrift 1s is not below ElectionTimeout.Min 1s", time.Second - 1: "", 0: "",
+	} {
+		cfg.LeaseDrift = drift
+		if err := cfg.Validate(); (err == nil) != (fault == "") || err != nil && !contains(err.Error(), fault) {
+			t.Errorf("%v: %v", drift, err)
+		}
 	}
 }
 

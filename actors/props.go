@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -26,7 +28,8 @@ func RaftGroup(h *Host, cfg GroupConfig) *actor.Props {
 // StartGroup spawns a RaftGroup at the root of the host's actor system and returns its facade. It returns an error, with every
 // fault, for a bad configuration; what the disk holds is found out later and shown by Status.
 func StartGroup(h *Host, cfg GroupConfig) (*Group, error) {
-	if err := cfg.withDefaults().Validate(); err != nil {
+	whole := cfg.withDefaults()
+	if err := h.suits(&whole); err != nil {
 		return nil, err
 	}
 	handle := newHandle(h, cfg)
@@ -43,20 +46,23 @@ func StartGroup(h *Host, cfg GroupConfig) (*Group, error) {
 
 func raftGroup(h *Host, cfg GroupConfig, handle func() *Group) *actor.Props {
 	cfg = cfg.withDefaults()
+	cfg.Members, cfg.Addrs, cfg.Tags = slices.Clone(cfg.Members), maps.Clone(cfg.Addrs), maps.Clone(cfg.Tags) // the caller may go on to change its own
 	cfg.touched = new(atomic.Bool)
 	produce := func() actor.Actor {
 		return &replica{
-			host: h, cfg: cfg, handle: handle(), clock: h.stage.Clock(), supervision: backoff(h.stage, h.logger("raft")),
+			host: h, cfg: cfg, handle: handle(), clock: h.stage.Clock(), supervision: cfg.Tuning.Daemons.backoff(h.stage, h.logger("raft")),
 			log: h.logger("raft").With("group", uint64(cfg.Group), "node", uint64(h.cfg.Node)),
 		}
 	}
-	return stage.Props(h.stage, produce, stage.WithDrained(), stage.WithLogger(h.logger("raft")))
+	return stage.Props(h.stage, produce, stage.WithDrained(cfg.Tuning.FlushAfter), stage.WithLogger(h.logger("raft")))
 }
 
 func newHandle(h *Host, cfg GroupConfig) *Group {
 	cfg = cfg.withDefaults()
-	g := &Group{host: h, id: cfg.Group, system: h.system, ended: make(chan struct{}), limit: cfg.MaxEntryBytes}
-	g.credit.maxEntries, g.credit.maxBytes = int64(cfg.MaxInflightEntries), int64(cfg.MaxInflightBytes)
+	g := &Group{host: h, id: cfg.Group, system: h.system, ended: make(chan struct{}), limit: cfg.MaxEntryBytes, logBytes: cfg.Tuning.LogBytes}
+	g.credit = newCredit(cfg.MaxInflightEntries, cfg.MaxInflightBytes)
+	g.line = line{credit: g.credit, wait: cfg.BusyWait, busy: func(q *request) { q.refuse(g.elsewhere(ErrBusy)) }}
+	g.credit.tell = func() { g.system.Root.Send(g.pid.Load(), &wake{credit: true}) }
 	g.status.Store(&Status{Node: h.cfg.Node, Group: cfg.Group, Stopped: true})
 	return g
 }
@@ -133,18 +139,27 @@ func (c GroupConfig) Validate() (err error) {
 	fault(len(c.Members) > raft.MaxVoters, "%d Members, at most %d can vote", len(c.Members), raft.MaxVoters)
 	fault((c.StateMachine == nil) == (c.Apply == nil), "set either StateMachine or Apply")
 	fault(c.StateMachine != nil && (c.Snapshot != nil || c.Restore != nil), "Snapshot and Restore belong to Apply, not to StateMachine")
-	fault((c.Snapshot == nil) != (c.Restore == nil), "Snapshot and Restore go together")
+	fault(c.Snapshot != nil && c.Restore == nil, "Snapshot is set and Restore is not: nobody could start from a snapshot")
+	fault(c.Apply != nil && c.Snapshot == nil && c.Restore == nil && !c.NoRestart, "Restore is not set, so that after a panic the log could not be "+
+		"replayed: set Restore (its reader is nil for the empty state), or NoRestart to have the first panic end the replica")
 	if e := c.ElectionTimeout.Validate(); e != nil {
 		err = errors.Join(err, e)
 	}
 	for name, v := range map[string]int{
 		"MaxEntryBytes": c.MaxEntryBytes, "MaxBlockBytes": c.MaxBlockBytes, "SnapshotChunk": c.SnapshotChunk,
-		"MaxInflightBlocks": c.MaxInflightBlocks, "MaxInflightEntries": c.MaxInflightEntries, "MaxInflightBytes": c.MaxInflightBytes, "MaxSessions": c.MaxSessions,
+		"MaxInflightBlocks": c.MaxInflightBlocks, "MaxInflightEntries": c.MaxInflightEntries, "MaxInflightBytes": c.MaxInflightBytes,
+		"MaxWaiting": c.MaxWaiting,
 	} {
 		fault(v < 0, "%s %d is negative", name, v)
 	}
+	fault(c.LeaseDrift < 0, "LeaseDrift %v is negative", c.LeaseDrift)
+	shortest := cmp.Or(c.ElectionTimeout.Min, defaultElection.Min)
+	fault(c.LeaseDrift >= shortest && shortest > 0, "LeaseDrift %v is not below ElectionTimeout.Min %v: no lease would ever last", c.LeaseDrift, shortest)
 	fault(c.TransferTimeout < 0, "TransferTimeout %v is negative", c.TransferTimeout)
-	fault(c.SessionTTL < 0, "SessionTTL %v is negative", c.SessionTTL)
+	c.sessionFaults(fault)
+	fault(c.MaxInflightEntries > maxCreditEntries, "MaxInflightEntries %d is above %d", c.MaxInflightEntries, maxCreditEntries)
+	fault(c.MaxInflightBytes > maxCreditBytes, "MaxInflightBytes %d is above %d", c.MaxInflightBytes, maxCreditBytes)
+	c.Tuning.validate(fault)
 	return err
 }
 
@@ -152,6 +167,7 @@ func (c GroupConfig) Validate() (err error) {
 func (c GroupConfig) withDefaults() GroupConfig {
 	c.ElectionTimeout.Min = cmp.Or(c.ElectionTimeout.Min, defaultElection.Min)
 	c.ElectionTimeout.Max = cmp.Or(c.ElectionTimeout.Max, 2*c.ElectionTimeout.Min)
+	c.LeaseDrift = cmp.Or(c.LeaseDrift, c.ElectionTimeout.Min/10)
 	c.TransferTimeout = cmp.Or(c.TransferTimeout, c.ElectionTimeout.Max)
 	c.SnapshotEvery = cmp.Or(c.SnapshotEvery, 100_000)
 	c.TrailingEntries = cmp.Or(c.TrailingEntries, 10_000)
@@ -161,7 +177,10 @@ func (c GroupConfig) withDefaults() GroupConfig {
 	c.MaxInflightBlocks = cmp.Or(c.MaxInflightBlocks, 1)
 	c.MaxInflightEntries = cmp.Or(c.MaxInflightEntries, 16_384)
 	c.MaxInflightBytes = cmp.Or(c.MaxInflightBytes, 64<<20)
-	c.SessionTTL = cmp.Or(c.SessionTTL, defaultSessionTTL)
-	c.MaxSessions = cmp.Or(c.MaxSessions, 10_000)
+	c.BusyWait = cmp.Or(c.BusyWait, time.Second)
+	c.MaxWaiting = cmp.Or(c.MaxWaiting, 8*c.MaxInflightEntries)
+	c.ApplyStall = cmp.Or(c.ApplyStall, 5*time.Second)
+	c.sessionDefaults()
+	c.Tuning = c.Tuning.withDefaults()
 	return c
 }

@@ -15,13 +15,26 @@ func (r *replica) publish() {
 	n := r.node
 	last := n.LastIndex()
 	s := &Status{
-		Node: r.host.cfg.Node, Group: r.cfg.Group, Role: r.leader.Role, Term: r.leader.Term, Leader: r.leader.Leader,
+		Node: r.host.cfg.Node, Group: r.cfg.Group, Phase: Running, Role: r.leader.Role, Term: r.leader.Term, Leader: r.leader.Leader,
 		Commit: r.commit.Index, Applied: r.applied, First: n.FirstIndex(), Last: last, Durable: min(n.Durable(), last),
 		Snapshot: n.Snapshot().Index, Joint: len(r.effective.Membership.Outgoing) > 0,
+		Doubt: n.InDoubt(r.host.cfg.Node), Refused: r.refused,
 	}
-	s.CaughtUp = r.caughtUp()
-	s.Members = r.memberStatus()
+	s.StalledSince = r.progress.stalled
+	s.CaughtUp, s.Trouble = r.caughtUp(), r.troubles[r.host.cfg.Node]
+	if s.Trouble == nil && r.state.lost != nil {
+		s.Trouble = r.state.lost
+	}
+	s.Members, s.MembersIndex = r.memberStatus(), n.MembershipIndex()
 	r.handle.status.Store(s)
+}
+
+// status answers GetStatus.
+func (r *replica) status() {
+	r.publish()
+	if r.ctx.Sender() != nil {
+		r.ctx.Respond(r.handle.Status())
+	}
 }
 
 // caughtUp: a leader is known, and what it had committed when first heard is applied here.
@@ -40,13 +53,24 @@ func (r *replica) memberStatus() []MemberStatus {
 	m := r.effective.Membership
 	out := make([]MemberStatus, 0, len(m.Members))
 	for _, member := range m.Members {
-		ms := MemberStatus{Member: member, Voter: slices.Contains(m.Voters, member.ID) || slices.Contains(m.Outgoing, member.ID)}
+		ms := MemberStatus{Member: member, Voter: slices.Contains(m.Voters, member.ID) || slices.Contains(m.Outgoing, member.ID), Trouble: r.troubles[member.ID]}
+		ms.Doubt = r.node.InDoubt(member.ID)
 		if r.leader.Role == raft.Leader {
 			match, heard, fed := r.node.Follower(member.ID)
-			ms.Match = match
+			ms.Match, ms.Progress = match, r.fed(member.ID)
 			ms.Active = fed && r.now()-heard < r.cfg.ElectionTimeout.Min
 		}
 		out = append(out, ms)
 	}
 	return out
+}
+
+// fed is how a member is fed, by the syncer's last word.
+func (r *replica) fed(id raft.NodeID) raft.ProgressStatus {
+	for i := range r.feeding {
+		if r.feeding[i].Peer == id {
+			return r.feeding[i].ProgressStatus
+		}
+	}
+	return raft.ProgressStatus{}
 }

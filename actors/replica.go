@@ -12,6 +12,7 @@ import (
 	"github.com/troupe-raft/troupe/applier"
 	"github.com/troupe-raft/troupe/election"
 	"github.com/troupe-raft/troupe/entry"
+	"github.com/troupe-raft/troupe/heartbeat"
 	"github.com/troupe-raft/troupe/persister"
 	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/remote"
@@ -51,9 +52,11 @@ type replica struct {
 	builder   entry.Builder
 	batch     []*request
 	flushes   uint64        // blocks sealed so far
+	gathered  int64         // the first stamp in batch; 0: none
 	gathering bool          // a wake is on its way, to seal what gathers behind blocks in flight
 	reads     [2][]*request // by raft.Read, raft.LeaseRead
 	changed   bool          // the status has to be published
+	room      waitingRoom
 
 	tail     tail
 	waiting  []applier.Waiting // proposals in the log, not yet handed to the applier; ascending
@@ -61,6 +64,8 @@ type replica struct {
 	rounds   map[uint64][]*request
 	lastRead uint64
 
+	time      logTime
+	progress  progress
 	commit    raft.EntryID
 	handedTo  raft.Index // last index given to the applier
 	applied   raft.Index
@@ -69,13 +74,25 @@ type replica struct {
 	inherited inheritance
 	restarts  raft.SnapshotMeta // what a restart begins from: the newest that the disk knows, which may be older than the rules'
 	inApplier int               // Committed messages that the applier has not reported done
+	state     state
+	wants     map[raft.NodeID]*want // of followers, while leading
+	beginning raft.Index            // of a leader's snapshot that the applier has not begun from: it gets nothing more until then; 0: none
 
 	patience  uint64 // version of the election timer's last order
 	leader    raft.RoleState
+	feeding   []replication.Fed // the syncer's last word on it, while leading
+	signed    time.Duration     // the last sign of life to the heartbeat
 	change    pendingChange
 	transfer  pendingTransfer
 	effective raft.Change
-	target    raft.Index // what must be applied before the replica counts as caught up
+	troubles  map[raft.NodeID]error // what keeps other nodes from working with this replica
+	refused   uint64                // messages that no correct node sends
+	refusals  map[refusal]bool      // of which the reason has been told
+	outsider  bool                  // that this node is no founder has been told
+	settled   raft.Membership       // the last one known to be committed
+	settledAt raft.Index            // where that was set, plus 1
+	toldBack  bool                  // that this node has gone back has been told to the rules
+	target    raft.Index            // what must be applied before the replica counts as caught up
 }
 
 // daemons are the children of one run of the replica.
@@ -110,7 +127,7 @@ func (r *replica) Receive(ctx actor.Context) {
 	case *stage.GaveUp:
 		r.crash(fmt.Errorf("daemon %s kept crashing: %v", m.Child.Id, m.Reason))
 	case *persister.StoreFailed:
-		r.fail(fmt.Errorf("store failed: %w", m.Err))
+		r.fail(fmt.Errorf("log cannot be written: %w", m.Err))
 	case *hostStopping:
 		ctx.Stop(ctx.Self())
 	case *wake:
@@ -119,7 +136,7 @@ func (r *replica) Receive(ctx actor.Context) {
 		r.request(m)
 	case *stage.Drained:
 		r.drained()
-	case actor.SystemMessage, actor.AutoReceiveMessage:
+	case actor.SystemMessage, actor.AutoReceiveMessage, *actor.DeadLetterResponse:
 	default:
 		r.receiveWork(m)
 	}
@@ -131,11 +148,19 @@ func (r *replica) receiveWork(message any) {
 		r.loaded(l)
 		return
 	}
+	message = pointer(message)
 	if q := r.fromActor(message); q != nil {
 		r.request(q)
 		return
 	}
+	if _, ok := message.(*GetStatus); ok {
+		r.status()
+		return
+	}
 	if r.phase != running {
+		if !ours(message) {
+			r.unknown(message)
+		}
 		return
 	}
 	switch m := message.(type) {
@@ -155,16 +180,31 @@ func (r *replica) receiveWork(message any) {
 		if rotten := (*persister.CorruptError)(nil); errors.As(m.Err, &rotten) || r.leader.Role == raft.Leader && m.Term == r.leader.Term {
 			r.fail(fmt.Errorf("log cannot be read: %w", m.Err))
 		}
+	case *replication.Feeding:
+		if r.leader.Role == raft.Leader && m.Term == r.leader.Term {
+			r.feeding, r.changed = m.Followers, true
+		}
 	case *replication.NeedSnapshot:
 		r.sendSnapshot(m)
 	case election.Elapsed:
 		if m.Seq == r.patience {
+			r.readClocks() // a leader's, now and then
 			r.step(raft.Elapsed{}, nil)
 		}
+	case *heartbeat.Probe:
+		r.probed(m)
+	case *heartbeat.Resumed:
+		r.resume(m)
+	case *identityMoved:
+		r.identityMoved(m.peer)
 	case *applier.Applied:
-		r.appliedTo(m.Index)
+		r.appliedTo(m.Index, m.Stamp)
+	case *applier.Progress:
+		r.progressTo(m.Index)
 	case *applier.Begun:
 		r.begun(m)
+	case *applier.Unreadable:
+		r.stateLost(m)
 	case *applier.Broken:
 		r.fail(m.Err)
 	default:
@@ -181,10 +221,16 @@ func (r *replica) receivePeer(in *inbound) {
 		r.receiveChunk(in.from, m)
 	case *remote.SnapshotChunkReply:
 		r.receiveChunkReply(in.from, m)
+	case *remote.Mismatch:
+		r.mismatched(in.from, m)
 	case raft.Message:
-		r.step(raft.Received{From: in.from, Message: m}, nil)
-		if reply, ok := m.(*raft.HeartbeatReply); ok {
+		if _, beat := m.(*raft.Heartbeat); beat {
+			r.tellProgress()
+		}
+		fx := r.step(raft.Received{From: in.from, Message: m}, nil)
+		if reply, ok := m.(*raft.HeartbeatReply); ok && fx.Impossible == nil {
 			r.heard(in.from, reply.Term)
+			r.wanted(in.from, reply)
 		}
 	default:
 		r.log.Warn("unexpected message from peer", "from", in.from, "type", fmt.Sprintf("%T", m))

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -50,7 +51,10 @@ type request struct {
 	done   chan struct{} // one token when answered; nil when the asker is an actor
 	asker  *actor.PID
 	handle *Group
-	cost   int // bytes of credit taken; -1: no credit taken
+	held   atomic.Int64 // the credit it holds: 1 and the bytes of its data; 0: none
+	ticket uint64       // its place among all that wait for credit; 0: it does not
+	next   *request     // the one after it, while it waits in a line
+	until  time.Time    // how long it does
 
 	index      raft.Index
 	result     []byte
@@ -62,6 +66,9 @@ var signals = sync.Pool{New: func() any { return make(chan struct{}, 1) }}
 
 // take claims the request for the group. False: the caller has gone, and it must not happen.
 func (r *request) take() bool { return r.state.CompareAndSwap(queued, encoding) }
+
+// over reports whether the request has its answer, or its caller left before the group took it.
+func (r *request) over() bool { return r.state.Load() >= answered }
 
 // enter marks that the data is copied and that the request is the log's now.
 func (r *request) enter() { r.state.Store(logged) }
@@ -109,12 +116,16 @@ func (r *request) claim() bool {
 }
 
 func (r *request) deliver() {
-	r.handle.credit.give(r.cost)
+	r.giveBack()
 	if r.done != nil {
 		r.done <- struct{}{}
 		return
 	}
-	if r.asker != nil { // told rather than asked: nobody waits
+	if r.asker == nil { // told rather than asked: nobody waits
+		return
+	}
+	// An asker that is gone misses nothing. A dead letter would run the event stream's subscribers, user code, on this turn.
+	if _, waits := r.handle.system.ProcessRegistry.Get(r.asker); waits {
 		r.handle.system.Root.Send(r.asker, r.answer())
 	}
 }
@@ -135,10 +146,31 @@ func (r *request) answer() any {
 		return &SnapshotReady{Index: r.index}
 	case openSessionRequest:
 		return &SessionOpened{Session: sessionID(r.result)}
+	case closeSessionRequest:
+		return &SessionClosed{Session: r.session}
 	case stepDownRequest, restartRequest:
 		return r.handle.Status()
 	default:
 		return &Proposed{Index: r.index, Result: r.result}
+	}
+}
+
+// takeCredit takes the credit that the request needs. False: there is none.
+func (r *request) takeCredit() bool {
+	if !r.handle.credit.take(len(r.data)) {
+		return false
+	}
+	r.held.Store(1 + int64(len(r.data)))
+	if r.over() { // its caller left meanwhile, and may have found nothing to give back
+		r.giveBack()
+	}
+	return true
+}
+
+// giveBack gives the credit back that the request holds. Whoever calls it first does.
+func (r *request) giveBack() {
+	if held := r.held.Swap(0); held > 0 {
+		r.handle.credit.give(int(held - 1))
 	}
 }
 
@@ -148,7 +180,7 @@ func (r *request) abandon() bool {
 		switch r.state.Load() {
 		case queued:
 			if r.state.CompareAndSwap(queued, cancelled) {
-				r.handle.credit.give(r.cost)
+				r.giveBack()
 				return true
 			}
 		case encoding:
@@ -159,57 +191,22 @@ func (r *request) abandon() bool {
 	}
 }
 
-// A credit bounds what a group has in flight: entries and bytes, taken before a request is sent and given back when it is answered.
-type credit struct {
-	entries, bytes       atomic.Int64
-	maxEntries, maxBytes int64
-}
-
-func (c *credit) take(bytes int) bool {
-	if c.entries.Add(1) > c.maxEntries {
-		c.entries.Add(-1)
-		return false
-	}
-	// One request may always go, however large the limit finds it.
-	if total := c.bytes.Add(int64(bytes)); total > c.maxBytes && total != int64(bytes) {
-		c.bytes.Add(-int64(bytes))
-		c.entries.Add(-1)
-		return false
-	}
-	return true
-}
-
-func (c *credit) give(bytes int) {
-	if bytes < 0 {
-		return
-	}
-	c.entries.Add(-1)
-	c.bytes.Add(-int64(bytes))
-}
-
-// admit takes the request's credit. What operators ask for needs none: it must get through when the group is busy.
-func (g *Group) admit(r *request) bool {
-	r.handle, r.cost = g, -1
-	if r.kind > leaseReadRequest {
-		return true
-	}
-	if !g.credit.take(len(r.data)) {
-		return false
-	}
-	r.cost = len(r.data)
-	return true
-}
-
-// ask sends the request to the group and waits for its end, the context's or the replica's.
+// ask sends the request to the group, once there is credit for it, and waits for its end, the context's or the replica's.
 func (g *Group) ask(ctx context.Context, r *request) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !g.admit(r) {
-		return ErrBusy
+	if g.inside.Here() {
+		return ErrWithinApply
 	}
-	r.done = signals.Get().(chan struct{})
-	g.system.Root.Send(g.pid.Load(), r)
+	r.handle, r.done = g, signals.Get().(chan struct{})
+	switch {
+	case !r.kind.needsCredit() || !g.credit.wanted() && r.takeCredit():
+		g.system.Root.Send(g.pid.Load(), r)
+	case !g.line.join(r):
+		signals.Put(r.done)
+		return g.elsewhere(ErrBusy)
+	}
 	select {
 	case <-r.done:
 		signals.Put(r.done)
@@ -219,6 +216,14 @@ func (g *Group) ask(ctx context.Context, r *request) error {
 	case <-g.ended:
 		return g.leave(r, ErrStopped)
 	}
+}
+
+// elsewhere sends those to the leader who found no room in a replica that does not lead: what fills it may be stuck there.
+func (g *Group) elsewhere(err error) error {
+	if s := g.Status(); errors.Is(err, ErrBusy) && s.Phase == Running && s.Role != raft.Leader {
+		return &NotLeaderError{Leader: s.Leader, Term: s.Term}
+	}
+	return err
 }
 
 // leave gives up waiting. A request that never reached the log is refused for the cause; one that did has an unknown outcome.

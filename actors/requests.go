@@ -12,8 +12,10 @@ import (
 
 // fromActor turns a public message into a request that answers its sender; nil: it is not one.
 func (r *replica) fromActor(message any) *request {
-	q := &request{asker: r.ctx.Sender()}
+	q := &request{asker: r.ctx.Sender(), handle: r.handle}
 	switch m := message.(type) {
+	case *CloseSession:
+		q.kind, q.session = closeSessionRequest, m.Session
 	case *Propose:
 		q.kind, q.data, q.session, q.seq = proposeRequest, m.Data, m.Session, m.Seq
 	case *OpenSession:
@@ -31,18 +33,7 @@ func (r *replica) fromActor(message any) *request {
 		q.kind = snapshotRequest
 	case *StepDown:
 		q.kind = stepDownRequest
-	case *GetStatus:
-		r.publish()
-		if r.ctx.Sender() != nil {
-			r.ctx.Respond(r.handle.Status())
-		}
-		return nil
 	default:
-		return nil
-	}
-	if !r.handle.admit(q) {
-		q.cost = -1
-		q.refuse(ErrBusy)
 		return nil
 	}
 	return q
@@ -62,6 +53,9 @@ func (r *replica) request(q *request) {
 }
 
 func (r *replica) takeUp(q *request) {
+	if q.over() {
+		return
+	}
 	if q.kind == restartRequest {
 		r.restart(q)
 		return
@@ -72,6 +66,9 @@ func (r *replica) takeUp(q *request) {
 	}
 	if r.phase != running {
 		q.refuse(&NotLeaderError{})
+		return
+	}
+	if q.kind.needsCredit() && !r.mayBegin(q) {
 		return
 	}
 	switch q.kind {
@@ -95,34 +92,41 @@ func (r *replica) takeUp(q *request) {
 	}
 }
 
+// mayBegin says whether a proposal or read can be worked on. Otherwise it is refused, or waits.
+func (r *replica) mayBegin(q *request) bool {
+	switch {
+	case r.leader.Role != raft.Leader:
+		q.refuse(&NotLeaderError{Leader: r.leader.Leader, Term: r.leader.Term})
+	case len(q.data) > r.cfg.MaxEntryBytes:
+		q.refuse(ErrTooLarge)
+	case q.held.Load() == 0 && r.handle.credit.wanted() || !r.takeCredit(q):
+		r.awaitCredit(q)
+	default:
+		return true
+	}
+	return false
+}
+
 // propose adds a proposal to the block being built. It is sealed when the mailbox runs empty or the block is full.
 func (r *replica) propose(q *request) {
-	if r.leader.Role != raft.Leader {
-		q.refuse(&NotLeaderError{Leader: r.leader.Leader, Term: r.leader.Term})
-		return
-	}
 	if r.transfer.running() {
 		r.transfer.hold(q)
 		return
 	}
-	if len(q.data) > r.cfg.MaxEntryBytes {
-		q.refuse(ErrTooLarge)
-		return
-	}
-	if !r.leaveRoom() {
-		q.refuse(ErrBusy)
+	if !r.room.leaving && len(r.room.credited) > 0 || !r.leaveRoom() {
+		r.awaitRoom(q)
 		return
 	}
 	kind, data := raft.Command, q.data
 	var stamp int64
 	switch q.kind {
 	case openSessionRequest:
-		kind, data = raft.OpenSession, applier.EncodeOpen(r.cfg.SessionTTL, r.cfg.MaxSessions)
+		kind, data = raft.OpenSession, applier.EncodeOpen(r.cfg.sessionLimits())
 	case closeSessionRequest:
 		kind = raft.CloseSession
 	}
 	if kind != raft.Command || q.session != 0 {
-		stamp = r.clock.Wall().UnixMilli()
+		stamp = r.time.now(r.now())
 	}
 	if r.builder.Len() > 0 && r.builder.Size()+len(data) > r.cfg.MaxBlockBytes {
 		r.flush()
@@ -132,6 +136,12 @@ func (r *replica) propose(q *request) {
 	}
 	r.builder.Append(kind, q.session, q.seq, stamp, data)
 	q.enter()
+	if len(r.batch) == 0 {
+		r.gathered = 0
+	}
+	if r.gathered == 0 {
+		r.gathered = stamp
+	}
 	r.batch = append(r.batch, q)
 	if r.builder.Size() >= r.cfg.MaxBlockBytes {
 		r.flush()
@@ -168,19 +178,18 @@ func (r *replica) flush() {
 	r.waiting = r.waiting[:len(r.waiting)-len(batch)]
 }
 
-// gatherTime is the longest that proposals gather behind blocks in flight. Where commits are quicker, each block takes what came
-// since the one before; where they are slow, as between continents, blocks follow one another without waiting for them.
-const gatherTime = 2 * time.Millisecond
-
 // drained is the mailbox's word that nothing waits: what was gathered goes out as one batch, unless enough blocks are in flight. Each
-// block costs a sync on every node: with many clients, fewer and fuller ones are faster for all. One client alone never waits.
+// block costs a sync on every node: with many clients, fewer and fuller ones are faster for all. One client alone never waits. Where commits
+// are quicker than Tuning.GatherTime, each block takes what came since the one before; where they are slow, as between continents, blocks follow
+// one another without waiting for them.
 func (r *replica) drained() {
 	if r.phase == running {
+		r.admit()
 		if len(r.inFlight) < r.cfg.MaxInflightBlocks {
 			r.flush()
 		} else if len(r.batch) > 0 && !r.gathering {
 			r.gathering = true
-			r.wakeAfter(gatherTime, &wake{gathered: true, flushes: r.flushes})
+			r.wakeAfter(r.cfg.Tuning.GatherTime, &wake{gathered: true, flushes: r.flushes})
 		}
 		r.flushReads()
 	}
@@ -202,9 +211,15 @@ func (r *replica) flushReads() {
 		if i == 0 {
 			r.step(raft.Read{ID: r.lastRead}, nil)
 		} else {
+			r.readClocks()
 			r.step(raft.LeaseRead{ID: r.lastRead}, nil)
 		}
 	}
+}
+
+// readClocks has the rules compare clock and calendar. Whatever asks for a lease after it was asked before the clocks were read.
+func (r *replica) readClocks() {
+	r.step(raft.Calendar{Wall: time.Duration(r.clock.Wall().UnixNano())}, nil)
 }
 
 // readDone sends a batch of reads to wait for the applier, or tells them that leadership was lost.

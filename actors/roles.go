@@ -12,11 +12,14 @@ import (
 func (r *replica) leadershipMoved(now raft.RoleState) {
 	before := r.leader
 	r.leader = now
+	r.time.lead(r.now(), now.Leader != raft.None)
 	if before.Role == raft.Leader && (now.Role != raft.Leader || now.Term != before.Term) {
 		r.deposed(before.Term)
 	}
 	if now.Role == raft.Leader && (before.Role != raft.Leader || before.Term != now.Term) {
 		r.inherit()
+		r.progress.led, r.progress.passed = r.now(), never
+		r.readClocks() // before any heartbeat on whose answer a lease may rest
 		r.lead()
 	}
 	if now.Leader != raft.None {
@@ -34,9 +37,10 @@ func (r *replica) leadershipMoved(now raft.RoleState) {
 func (r *replica) lead() {
 	durable := r.node.Durable()
 	peers := r.peers()
+	r.reachAll()
 	r.ctx.Send(r.syncer, &replication.Lead{
 		Term: r.leader.Term, Leader: r.host.cfg.Node, Peers: peers,
-		Shape: cut(r.node.Shape(), durable), Commit: r.commit.Index,
+		Shape: cut(r.node.Shape(), durable), Commit: r.commit.Index, Founders: r.node.Founders(),
 	})
 	if fresh := r.after(durable); len(fresh) > 0 {
 		r.ctx.Send(r.syncer, &replication.Extend{Term: r.leader.Term, Blocks: fresh})
@@ -47,13 +51,15 @@ func (r *replica) lead() {
 // beat registers this leader with the host's heartbeat.
 func (r *replica) beat() {
 	r.ctx.Send(r.host.heartbeat, &heartbeat.Lead{
-		Group: r.cfg.Group, Term: r.leader.Term, Peers: r.peers(), Round: r.node.Round(), Commit: r.commit,
+		Group: r.cfg.Group, Term: r.leader.Term, Peers: r.peers(), Round: r.node.Round(), Commit: r.commit, Actor: r.ctx.Self(),
+		Founders: r.node.Founders(),
 	})
 }
 
 // deposed ends what this replica did as the leader of a term. What it proposed and did not see committed is unknown from here on.
 func (r *replica) deposed(term raft.Term) {
-	r.ctx.Send(r.syncer, &replication.Rest{})
+	r.feeding, r.wants = nil, nil
+	r.ctx.Send(r.syncer, &replication.Rest{Term: term})
 	r.ctx.Send(r.snapshotter, &snapshotter.Abort{Term: term})
 	r.ctx.Send(r.host.heartbeat, &heartbeat.Rest{Group: r.cfg.Group, Term: term})
 	n := len(r.waiting)
@@ -65,6 +71,7 @@ func (r *replica) deposed(term raft.Term) {
 	}
 	r.waiting = r.waiting[:n]
 	r.inFlight = nil
+	r.refuseWaiting(&NotLeaderError{Leader: r.leader.Leader, Term: r.leader.Term})
 	r.change.fail(ErrIndeterminate)
 }
 
@@ -108,22 +115,17 @@ func (r *replica) peers() []raft.NodeID {
 
 // membershipMoved follows a membership that became effective: appended, rolled back or installed.
 func (r *replica) membershipMoved(c raft.Change) {
+	r.host.learnAddresses(r.effective.Membership, c.Membership)
+	r.forgetTroubles(r.effective.Membership, c.Membership)
 	r.effective = c
-	r.learnAddresses(c.Membership)
+	r.greetAll()
 	if r.leader.Role == raft.Leader {
-		r.ctx.Send(r.syncer, &replication.Peers{Term: r.leader.Term, Peers: r.peers()})
+		r.reachAll()
+		r.ctx.Send(r.syncer, &replication.Peers{Term: r.leader.Term, Peers: r.peers(), Founders: r.node.Founders()})
 		r.beat()
 	}
 	r.publish()
 	r.host.announce(&MembershipChanged{
 		Node: r.host.cfg.Node, Group: r.cfg.Group, Index: c.Index, Membership: c.Membership,
 	})
-}
-
-func (r *replica) learnAddresses(m raft.Membership) {
-	for _, member := range m.Members {
-		if member.Addr != "" && member.ID != r.host.cfg.Node {
-			r.host.transport.SetPeer(member.ID, member.Addr)
-		}
-	}
 }

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"io"
+	"math"
 
 	"github.com/troupe-raft/troupe/applier"
 	"github.com/troupe-raft/troupe/persister"
@@ -15,6 +16,10 @@ import (
 func (r *replica) receiveSnapshotter(message any) {
 	switch m := message.(type) {
 	case *snapshotter.WantCapture:
+		if r.state.lost != nil {
+			r.ctx.Send(r.snapshotter, &snapshotter.Captured{Err: r.state.lost})
+			return
+		}
 		r.ctx.Send(r.applier, &applier.Capture{ReplyTo: r.ctx.Self()})
 	case *applier.Captured:
 		if m.Err == nil && r.node.MembershipAt(m.Meta.Index).IsZero() {
@@ -24,14 +29,18 @@ func (r *replica) receiveSnapshotter(message any) {
 		r.ctx.Send(r.snapshotter, &snapshotter.Captured{Meta: m.Meta, Write: m.Write, Err: m.Err})
 	case *snapshotter.Taken:
 		r.snapshotTaken(m)
+	case *snapshotter.Unusable:
+		r.log.Error("snapshot cannot be read: another one is being taken", "index", m.Meta.Index, "err", m.Err)
+		r.host.announce(&SnapshotUnusable{Node: r.host.cfg.Node, Group: r.cfg.Group, Index: m.Meta.Index, Err: m.Err})
 	case *snapshotter.Sent:
+		r.offered(m.Peer)
 		if r.leader.Role == raft.Leader {
 			r.ctx.Send(r.syncer, &replication.SnapshotDone{Peer: m.Peer, Index: m.Index, Err: m.Err})
 		}
 	case *snapshotter.Kept:
 		r.restartFrom(m.Meta)
 	case *snapshotter.Received:
-		r.step(raft.Received{From: m.From, Message: &raft.InstallSnapshot{Term: m.Term, Leader: m.Leader, Snapshot: m.Meta}}, nil)
+		r.received(m)
 	default:
 		r.onDuty(m)
 	}
@@ -43,19 +52,30 @@ func (r *replica) snapshotTaken(m *snapshotter.Taken) {
 		r.log.Error("snapshot failed", "err", m.Err)
 		return
 	}
-	if m.Meta.Index <= r.snapshotMeta().Index {
+	if m.Meta.Index < r.snapshotMeta().Index {
 		return
 	}
+	if m.Meta.Index == r.snapshotMeta().Index { // in the place of one that could not be read
+		r.host.announce(&SnapshotTaken{Node: r.host.cfg.Node, Group: r.cfg.Group, Index: m.Meta.Index})
+		return
+	}
+	if r.compact(m.Meta) {
+		r.host.announce(&SnapshotTaken{Node: r.host.cfg.Node, Group: r.cfg.Group, Index: m.Meta.Index})
+	}
+}
+
+// compact makes a durable snapshot the one that a restart begins from.
+func (r *replica) compact(meta raft.SnapshotMeta) bool {
 	through := raft.Index(0)
-	if keep := raft.Index(r.cfg.TrailingEntries); m.Meta.Index > keep {
-		through = m.Meta.Index - keep
+	if keep := raft.Index(r.cfg.TrailingEntries); meta.Index > keep {
+		through = meta.Index - keep
 	}
-	if fx := r.step(raft.Compacted{Meta: m.Meta, Through: through}, nil); fx.Refused != nil {
-		r.log.Error("snapshot is of no use", "index", m.Meta.Index, "err", fx.Refused)
-		return
+	if fx := r.step(raft.Compacted{Meta: meta, Through: through}, nil); fx.Refused != nil {
+		r.log.Error("snapshot is of no use", "index", meta.Index, "err", fx.Refused)
+		return false
 	}
-	r.ctx.Send(r.host.persister, &persister.Compact{Group: r.cfg.Group, Meta: m.Meta, Through: through, ReplyTo: r.ctx.Self()})
-	r.host.announce(&SnapshotTaken{Node: r.host.cfg.Node, Group: r.cfg.Group, Index: m.Meta.Index})
+	r.ctx.Send(r.host.persister, &persister.Compact{Group: r.cfg.Group, Meta: meta, Through: through, ReplyTo: r.ctx.Self()})
+	return true
 }
 
 // restartFrom notes that a snapshot is what a restart begins from by now, so that the files of older ones may go.
@@ -84,21 +104,35 @@ func (r *replica) sendSnapshot(m *replication.NeedSnapshot) {
 
 // receiveChunk counts as hearing from the leader; chunks of deposed ones are answered with the newer term, once it is on the disk.
 func (r *replica) receiveChunk(from raft.NodeID, m *remote.SnapshotChunk) {
+	if r.strange(from) {
+		return // the rules would drop what it sends, but chunks do not name the founders
+	}
 	if m.Term < r.node.Term() {
 		if to := r.host.transport.Sender(from); to != nil {
 			reply := &remote.SnapshotChunkReply{Term: r.node.Term(), Index: m.Meta.Index, Refused: "stale term"}
-			post := &remote.Post{Lane: remote.Bulk, Envelope: remote.Envelope{Group: r.cfg.Group, Message: reply}}
+			post := &remote.Post{Envelope: remote.Envelope{Group: r.cfg.Group, Message: reply}}
 			r.ctx.Send(r.host.persister, &persister.Write{Group: r.cfg.Group, Then: []persister.Delivery{{To: to, Message: post}}, ReplyTo: r.ctx.Self()})
 		}
 		return
 	}
+	install := &raft.InstallSnapshot{Term: m.Term, Leader: m.Leader, Snapshot: m.Meta}
+	if r.node.Admit(from, install) != nil { // before it is received for nothing
+		r.step(raft.Received{From: from, Message: install}, nil) // which refuses it
+		return
+	}
 	r.step(raft.Received{From: from, Message: &raft.Heartbeat{Term: m.Term, Leader: m.Leader}}, nil)
+	if m.Term > r.node.Term() {
+		return // the rules dropped it
+	}
 	r.ctx.Send(r.snapshotter, &snapshotter.Chunk{From: from, Message: m})
 }
 
 func (r *replica) receiveChunkReply(from raft.NodeID, m *remote.SnapshotChunkReply) {
 	if m.Term > r.node.Term() {
-		r.step(raft.Received{From: from, Message: &raft.HeartbeatReply{Term: m.Term}}, nil)
+		r.step(raft.Received{From: from, Message: &raft.HeartbeatReply{Term: m.Term, Last: math.MaxUint64}}, nil)
+	}
+	if m.Term > r.node.Term() {
+		return // the rules dropped it
 	}
 	r.ctx.Send(r.snapshotter, &snapshotter.ChunkReply{From: from, Message: m})
 }
@@ -106,29 +140,41 @@ func (r *replica) receiveChunkReply(from raft.NodeID, m *remote.SnapshotChunkRep
 // installed follows a log that a leader's snapshot replaced: the state machine starts again from it.
 func (r *replica) installed(meta raft.SnapshotMeta) {
 	r.commit = raft.EntryID{Index: meta.Index, Term: meta.Term}
-	r.handedTo, r.inApplier = meta.Index, 0
 	for len(r.waiting) > 0 && r.waiting[0].Index <= meta.Index { // the snapshot holds their effects, not their results
 		r.waiting[0].Waiter.Resolve(0, nil, ErrIndeterminate)
 		r.waiting = r.waiting[1:]
 	}
-	r.ctx.Send(r.applier, r.beginApplier(meta))
+	r.beginAgain(meta)
+}
+
+// beginAgain has the state machine begin from a leader's snapshot.
+func (r *replica) beginAgain(meta raft.SnapshotMeta) {
+	r.handedTo, r.beginning = meta.Index, meta.Index
+	r.orderApplier(meta)
 	r.host.announce(&SnapshotTaken{Node: r.host.cfg.Node, Group: r.cfg.Group, Index: meta.Index, Installed: true})
 }
 
 // beginApplier is the applier's order to start from a snapshot, or from nothing.
 func (r *replica) beginApplier(meta raft.SnapshotMeta) *applier.Begin {
+	r.state.ordered = meta.Index
 	b := &applier.Begin{Meta: meta}
 	if meta.Index > 0 {
-		fs, dir := r.host.fs, r.host.snapshotDir(r.cfg.Group)
-		b.Open = func() (io.ReadCloser, error) { return snapshotter.Open(fs, dir, meta) }
+		fs, dir, buffer := r.host.fs, r.host.snapshotDir(r.cfg.Group), r.cfg.Tuning.SnapshotBufferBytes
+		b.Open = func() (io.ReadCloser, error) { return snapshotter.Open(fs, dir, meta, buffer) }
 	}
 	return b
 }
 
 // begun: the state machine stands at the snapshot.
 func (r *replica) begun(m *applier.Begun) {
-	r.applied = m.Index
+	r.progressTo(m.Index)
+	if m.Index == r.beginning { // what the applier had been given before it has done or given up
+		r.beginning, r.inApplier = 0, 0
+		r.handOver()
+	}
+	r.time.applied(r.now(), m.Index, m.Stamp)
 	r.changed = true
+	r.stateRestored(m.Index)
 }
 
 // snapshotMeta is the newest snapshot that the rules know.

@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"time"
+
 	"github.com/troupe-raft/troupe/raft"
 )
 
@@ -9,7 +11,7 @@ type Status struct {
 	Node     raft.NodeID
 	Group    raft.GroupID
 	Role     raft.Role
-	Stopped  bool // not running: stopped, failed or still starting; Err says why when it failed
+	Stopped  bool // Phase is not Running
 	Term     raft.Term
 	Leader   raft.NodeID // None while unknown
 	Commit   raft.Index
@@ -19,17 +21,54 @@ type Status struct {
 	Durable  raft.Index // last index that is on this node's disk
 	Snapshot raft.Index
 	Members  []MemberStatus
-	Joint    bool  // a joint membership is in force
-	CaughtUp bool  // a leader is known and all that it had committed when this replica first heard from it is applied
-	Err      error // why the replica failed; nil otherwise
+	// MembersIndex is where in the log Members was set; below the first entry that is left, it may be the snapshot's index instead.
+	MembersIndex raft.Index
+	Joint        bool // a joint membership is in force
+	Doubt        bool // this node has gone back: it has no vote until its leader trusts it again
+	// Trouble is what keeps this replica from doing its part: an *IdentityError, what others say against this node, which is not who they know by its
+	// name; or a *StateLostError. Nil: nothing.
+	Trouble  error
+	CaughtUp bool   // a leader is known and all that it had committed when this replica first heard from it is applied
+	Err      error  // why the replica crashed or failed; nil otherwise. Phase says whether that is its end
+	Refused  uint64 // messages of peers that no correct node sends, since the actor was started: see MessageRefused
+	Phase    Phase
+	// StalledSince is when the state machine began what it has not come back from, for longer than GroupConfig.ApplyStall; zero otherwise.
+	StalledSince time.Time
+	NextTry      time.Time // of a replica that is Restarting, once it waits; zero otherwise
 }
 
-// A MemberStatus is one member as a replica sees it. Match and Active are known to the leader only.
+// A Phase is how far a replica is in its life.
+type Phase uint8
+
+const (
+	Starting   Phase = iota // reads its disk
+	Running                 // takes part
+	Restarting              // it crashed, and starts again by itself at NextTry
+	Failed                  // down, until Restart
+	Left                    // its actor is stopped
+)
+
+// String is the phase in a word.
+func (p Phase) String() string {
+	if words := [...]string{"starting", "running", "restarting", "failed", "left"}; int(p) < len(words) {
+		return words[p]
+	}
+	return "unknown"
+}
+
+// A MemberStatus is one member as a replica sees it. Match, Active and Progress are known to the leader only.
 type MemberStatus struct {
 	raft.Member
 	Voter  bool
 	Match  raft.Index
 	Active bool // answered within the shortest election timeout
+	// Progress is how the leader feeds the member, as it was Tuning.ProgressEvery ago or later; zero for the leader itself. What counts for
+	// commits is Match.
+	Progress raft.ProgressStatus
+	// Trouble is what keeps the member and this replica from working together, as far as is known here: *NoAddressError, *NoGroupError,
+	// *FoundersError, *IdentityError or nil.
+	Trouble error
+	Doubt   bool // it has gone back, its disk lacks what it held once: it has no vote and does not count; known to the leader and to itself
 }
 
 // RoleName is the role in words: leader, follower, candidate, learner or stopped.

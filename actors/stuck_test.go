@@ -89,6 +89,7 @@ func startStuck(t *testing.T, store *stuckStore, limit func(*actors.GroupConfig)
 		}
 	})
 	cfg := actors.GroupConfig{Group: 1, Members: []raft.NodeID{1, 2, 3}, ElectionTimeout: steady, StateMachine: func() actors.StateMachine { return &ledger{} }}
+	cfg.BusyWait = -1
 	limit(&cfg)
 	g, err := actors.StartGroup(h, cfg)
 	if err != nil {

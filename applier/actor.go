@@ -1,6 +1,7 @@
 package applier
 
 import (
+	"bufio"
 	"cmp"
 	"errors"
 	"fmt"
@@ -24,20 +25,51 @@ type Config struct {
 	Machine func() Machine   // called once a run
 	Reader  persister.Reader // committed entries that are not at hand
 	Log     *slog.Logger     // default slog.Default()
+	Inside  *Inside          // told of the user's calls; nil: nobody wants to know
+	Turns   *stage.Turns     // shared with others: entries are applied during a turn; nil: whenever they come
+
+	// Limits of one turn, so that Stop is prompt and memory bounded however much was committed.
+	TurnBytes int           // payload applied before other messages get a look; default 4 MiB
+	TurnTime  time.Duration // likewise; the user's Apply of one entry may take longer; default 5ms
+	Stride    int           // most entries between two looks at the clock: as many slow ones may go by unnoticed; default 4
+	ReadBytes int           // read from the disk at a time; one block may always be; default 4 MiB
+	// StallTime is how long the Begin may take that belongs to a log that was replaced; default 10s.
+	StallTime time.Duration
+	// ReportEvery is how long amid a Committed nothing is said of how far it has come; default 1s.
+	ReportEvery time.Duration
 }
 
-// Limits of one turn, so that Stop is prompt and memory bounded however much was committed.
+// The defaults of a Config.
 const (
-	turnBytes = 4 << 20              // payload applied before other messages get a look
-	turnTime  = 5 * time.Millisecond // likewise; the user's Apply of one entry may take longer
-	readBytes = 4 << 20              // read from the disk at a time
+	DefaultTurnBytes = 4 << 20
+	DefaultTurnTime  = 5 * time.Millisecond
+	DefaultStride    = 4
+	DefaultReadBytes = 4 << 20
+	DefaultStallTime = 10 * time.Second
+
+	DefaultReportEvery = time.Second
 )
+
+func (c Config) withDefaults() Config {
+	c.Log = cmp.Or(c.Log, slog.Default())
+	c.TurnBytes = cmp.Or(c.TurnBytes, DefaultTurnBytes)
+	c.TurnTime = cmp.Or(c.TurnTime, DefaultTurnTime)
+	c.Stride = cmp.Or(c.Stride, DefaultStride)
+	c.ReadBytes = cmp.Or(c.ReadBytes, DefaultReadBytes)
+	c.StallTime = cmp.Or(c.StallTime, DefaultStallTime)
+	c.ReportEvery = cmp.Or(c.ReportEvery, DefaultReportEvery)
+	return c
+}
 
 // Props makes the applier's Props.
 func Props(cfg Config) *actor.Props {
-	cfg.Log = cmp.Or(cfg.Log, slog.Default())
+	cfg = cfg.withDefaults()
 	return stage.Props(cfg.Stage, func() actor.Actor {
-		return &applier{Config: cfg, machine: cfg.Machine(), sessions: newSessions()}
+		a := &applier{Config: cfg, machine: cfg.Machine(), sessions: newSessions()}
+		if cfg.Turns != nil {
+			a.turn = cfg.Turns.Join()
+		}
+		return a
 	}, stage.WithLogger(cfg.Log))
 }
 
@@ -47,43 +79,56 @@ type applier struct {
 	sessions *sessions
 
 	begun      bool
+	lost       bool // the snapshot to begin from cannot be read: nothing is applied before another Begin
 	down       bool // broken or stopping: whoever comes is turned away
 	applied    raft.EntryID
 	membership raft.Membership // effective at applied
 
-	work     []*Committed // in order; the first may be half done
-	again    bool         // a goOn is on its way
-	stall    *stall       // the log was replaced under the work: a Begin is awaited
-	timer    stage.Timer  // of stall
+	work     []*batch    // in order; the first may be half done
+	again    bool        // a goOn is on its way
+	turn     *stage.Turn // nil: none is needed
+	has      bool        // it is this applier's
+	awaited  *granted    // else what it waits for; nil: it does not
+	stall    *stall      // the log was replaced under the work: a Begin is awaited
+	timer    stage.Timer // of stall
 	barriers []*Barrier
 	entries  int // of the Committed under way
 	bytes    int
-	current  Waiter // whose entry is in the user's hands
+	current  Waiter        // whose entry is in the user's hands
+	reported time.Duration // when Progress or Applied was last sent
+	here     uint64        // this turn's goroutine, once it was looked at
 }
 
-// goOn makes the applier continue after other messages had their look.
-type goOn struct{}
-
 func (a *applier) Receive(c actor.Context) {
+	a.here = 0
 	switch m := c.Message().(type) {
 	case *actor.Started:
 		c.Send(c.Parent(), &OnDuty{})
 	case *Begin:
 		a.begin(c, m)
 	case *Committed:
-		if a.down {
+		if a.down || a.lost {
 			m.Dropped()
 			return
 		}
-		a.work = append(a.work, m)
+		a.work = append(a.work, &batch{Committed: m})
 		a.proceed(c)
 	case *stall:
-		if m == a.stall {
+		switch {
+		case m != a.stall:
+		case m.begin != nil:
+			a.lose(c, m.begin.Meta, m.err)
+		default:
 			a.breakDown(c, m.err)
 		}
 	case *goOn:
 		a.again = false
 		a.proceed(c)
+	case *granted:
+		if m == a.awaited {
+			a.awaited, a.has = nil, true
+			a.proceed(c)
+		}
 	case *Barrier:
 		a.barrier(m)
 	case *Capture:
@@ -107,55 +152,72 @@ func (a *applier) begin(c actor.Context, m *Begin) {
 		a.breakDown(c, fmt.Errorf("invariant StateMachineOrder: a snapshot at %d would take the state back from entry %d", m.Meta.Index, a.applied.Index))
 		return
 	}
-	a.begun = false // until the state is whole again
-	table, err := a.restore(m)
+	a.begun, a.lost = false, false // until the state is whole again
+	table, unreadable, err := a.restore(m)
 	if err != nil {
 		err = fmt.Errorf("snapshot at index %d cannot be restored: %w", m.Meta.Index, err)
-		if errors.Is(err, os.ErrNotExist) {
-			a.overtaken(c, err)
-			return
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			a.overtaken(c, m, err)
+		case unreadable:
+			a.lose(c, m.Meta, err)
+		default:
+			a.breakDown(c, err)
 		}
-		a.breakDown(c, err)
 		return
 	}
 	a.sessions, a.begun = table, true
 	a.applied = raft.EntryID{Index: m.Meta.Index, Term: m.Meta.Term}
 	a.membership = m.Meta.Membership
-	c.Send(c.Parent(), &Begun{Index: m.Meta.Index})
+	c.Send(c.Parent(), &Begun{Index: m.Meta.Index, Stamp: table.clock})
 	a.release()
 }
 
-func (a *applier) restore(m *Begin) (*sessions, error) {
+// restore returns whose fault it is when it fails: that the snapshot cannot be read, or not.
+func (a *applier) restore(m *Begin) (table *sessions, unreadable bool, err error) {
 	if m.Open == nil {
 		if m.Meta.Index != 0 {
-			return nil, fmt.Errorf("no file")
+			return nil, false, fmt.Errorf("no file")
 		}
-		return newSessions(), a.callRestore(nil)
+		return newSessions(), false, a.callRestore(nil)
 	}
 	r, err := m.Open()
 	if err != nil {
-		return nil, err
+		return nil, true, err
 	}
 	defer r.Close()
-	table, err := readSessions(r)
-	if err != nil {
-		return nil, err
+	file := &witness{in: r}
+	in := bufio.NewReaderSize(file, 64<<10)
+	if table, err = readSessions(in); err != nil {
+		return nil, file.failed, err
 	}
-	err = a.callRestore(r)
+	err = a.callRestore(in)
 	// The file's own checks end with its last byte: what the user left unread is verified too. What is wrong with the file is why the user
 	// could not read it, whatever the user made of it.
-	if _, unread := io.Copy(io.Discard, r); unread != nil {
-		return nil, errors.Join(unread, err)
+	if _, unread := io.Copy(io.Discard, in); unread != nil {
+		return nil, true, errors.Join(unread, err)
 	}
-	return table, err
+	return table, file.failed, err
+}
+
+// A witness remembers whether its file could be read.
+type witness struct {
+	in     io.Reader
+	failed bool
+}
+
+func (w *witness) Read(p []byte) (int, error) {
+	n, err := w.in.Read(p)
+	w.failed = w.failed || err != nil && err != io.EOF
+	return n, err
 }
 
 // proceed applies until a turn's worth is done.
 func (a *applier) proceed(c actor.Context) {
-	if a.again || a.stall != nil {
+	if a.again || a.stall != nil || len(a.work) == 0 || !a.takeTurn(c) {
 		return // in order: what is under way comes first
 	}
-	t := newTurn(a.Stage.Clock().Now)
+	t := a.newTurn(a.Stage.Clock().Now, a.turn)
 	for len(a.work) > 0 && !a.down {
 		if !a.begun {
 			a.breakDown(c, fmt.Errorf("applier: entries were committed before the state machine began"))
@@ -172,55 +234,43 @@ func (a *applier) proceed(c actor.Context) {
 		case done:
 			a.work[0] = nil
 			a.work = a.work[1:]
-			c.Send(c.Parent(), &Applied{Index: a.applied.Index, Entries: a.entries, Bytes: a.bytes})
-			a.entries, a.bytes = 0, 0
+			c.Send(c.Parent(), &Applied{Index: a.applied.Index, Entries: a.entries, Bytes: a.bytes, Stamp: a.sessions.clock})
+			a.entries, a.bytes, a.reported = 0, 0, t.start
 		}
 		if t.over && len(a.work) > 0 {
-			a.again = true
-			c.Send(c.Self(), &goOn{})
+			a.report(c, t.last)
+			a.goOn(c)
 			return
 		}
 	}
+	a.giveTurn()
 	if len(a.work) == 0 {
 		a.work = nil
 	}
 }
 
-// some applies the next blocks of a Committed and reports whether that was all.
-func (a *applier) some(m *Committed, t *turn) (done bool, err error) {
-	for len(m.Blocks) > 0 && m.Blocks[0].Last() <= a.applied.Index {
-		m.Blocks = m.Blocks[1:]
-	}
-	if a.applied.Index >= m.Through.Index {
-		return true, a.finish(m)
-	}
-	next := a.applied.Index + 1
-	blocks := m.Blocks
-	if len(blocks) == 0 || blocks[0].First() > next {
-		to := m.Through.Index
-		if len(blocks) > 0 {
-			to = min(to, blocks[0].First()-1)
+// some applies entries until the turn is over or the batch is done, and reports whether it is. Every block is looked up by the entry that is
+// due, so that nothing depends on which lists are contiguous.
+func (a *applier) some(m *batch, t *turn) (done bool, err error) {
+	for a.applied.Index < m.Through.Index && !t.over {
+		due := a.applied.Index + 1
+		b, to := m.block(due)
+		if b == nil {
+			if m.read, err = a.Reader.Blocks(a.Group, due, to, a.ReadBytes); err != nil {
+				return false, fmt.Errorf("committed entry %d cannot be read: %w", due, err)
+			}
+			if b, _ = m.block(due); b == nil {
+				return false, fmt.Errorf("invariant StateMachineOrder: entry %d is not in the %d blocks that should hold it", due, len(m.read))
+			}
 		}
-		if blocks, err = a.Reader.Blocks(a.Group, next, to, readBytes); err != nil {
-			return false, fmt.Errorf("committed entry %d cannot be read: %w", next, err)
-		}
-		m.Blocks = append(blocks[:len(blocks):len(blocks)], m.Blocks...) // read once, however many turns it takes
-	}
-	for _, b := range blocks {
 		if err := a.applyBlock(b, m, t); err != nil {
 			return false, err
 		}
-		if t.over || a.applied.Index >= m.Through.Index {
-			break
-		}
-	}
-	if a.applied.Index < next {
-		return false, fmt.Errorf("invariant StateMachineOrder: entry %d is not in the %d blocks that should hold it", next, len(blocks))
 	}
 	if a.applied.Index < m.Through.Index {
 		return false, nil
 	}
-	return true, a.finish(m)
+	return true, a.finish(m.Committed)
 }
 
 // finish checks that the log says what the leader committed (State Machine Safety, §5.4.3).
@@ -238,34 +288,32 @@ func (a *applier) resolvePast(m *Committed) {
 	m.Waiters = nil
 }
 
-// applyBlock applies what of a block is new and committed.
-func (a *applier) applyBlock(b *entry.Block, m *Committed, t *turn) error {
+// applyBlock applies what of a block is new and committed, from where the last turn ended.
+func (a *applier) applyBlock(b *entry.Block, m *batch, t *turn) error {
 	if b.First() > a.applied.Index+1 {
 		return fmt.Errorf("invariant StateMachineOrder: block begins at %d after entry %d", b.First(), a.applied.Index)
 	}
 	if b.Term() < a.applied.Term {
 		return fmt.Errorf("invariant StateMachineOrder: block at %d has term %d after term %d", b.First(), b.Term(), a.applied.Term)
 	}
-	before := a.bytes
+	due, before := a.applied.Index+1, a.bytes
 	var e entry.Entry
-	for r := b.Reader(); r.Next(&e); {
+	for r := m.open(b); !t.over && r.Next(&e) && e.Index <= m.Through.Index; {
 		if e.Index <= a.applied.Index {
 			continue
 		}
-		if e.Index > m.Through.Index {
-			break
-		}
-		if err := a.applyEntry(&e, m); err != nil {
+		if err := a.applyEntry(&e, m.Committed); err != nil {
 			return err
 		}
 		a.entries++
 		a.bytes += len(e.Data)
-		if t.spent(a.bytes - before); t.over {
-			break
-		}
+		t.spent(a.bytes - before)
 		before = a.bytes
 	}
 	a.release()
+	if a.applied.Index < due {
+		return fmt.Errorf("invariant StateMachineOrder: entry %d cannot be decoded from block %v", due, b)
+	}
 	return nil
 }
 
@@ -296,7 +344,9 @@ func (a *applier) applyEntry(e *entry.Entry, m *Committed) error {
 		if a.membership, err = entry.DecodeMembership(e.Data); err != nil {
 			return fmt.Errorf("membership at index %d: %w", e.Index, err)
 		}
+		a.sessions.pass(e)
 	case raft.NoOp:
+		a.sessions.pass(e)
 	default:
 		return fmt.Errorf("entry %d has unknown kind %d: a newer version wrote it", e.Index, e.Kind)
 	}
@@ -310,7 +360,7 @@ func (a *applier) applyEntry(e *entry.Entry, m *Committed) error {
 
 // barrier answers a read when its point is reached.
 func (a *applier) barrier(b *Barrier) {
-	if a.down {
+	if a.down || a.lost {
 		b.Dropped()
 		return
 	}
@@ -353,6 +403,14 @@ func (a *applier) capture() *Captured {
 	}}
 }
 
+// lose reports that there is no state to go on from, and waits for another one. Whoever waits is turned away.
+func (a *applier) lose(c actor.Context, meta raft.SnapshotMeta, err error) {
+	a.giveUp()
+	a.refuseBarriers()
+	a.lost = true
+	c.Send(c.Parent(), &Unreadable{Meta: meta, Err: err})
+}
+
 // breakDown reports what makes the replica unable to go on; nothing is applied any more.
 func (a *applier) breakDown(c actor.Context, err error) {
 	a.leave()
@@ -367,6 +425,10 @@ func (a *applier) leave() {
 		a.current = nil
 	}
 	a.giveUp()
+	a.refuseBarriers()
+}
+
+func (a *applier) refuseBarriers() {
 	for _, b := range a.barriers {
 		b.Dropped()
 	}
@@ -378,6 +440,7 @@ func (a *applier) giveUp() {
 	for _, m := range a.work {
 		m.Dropped()
 	}
+	a.giveTurn()
 	a.work, a.stall, a.entries, a.bytes = nil, nil, 0, 0
 	if a.timer != nil {
 		a.timer.Stop()

@@ -48,7 +48,7 @@ func TestReplicasAgreeAtEveryIndex(t *testing.T) {
 		e := entry.Entry{Index: index, Term: 1, Stamp: stamp, Kind: raft.Command, Data: []byte{byte(index)}}
 		switch pick := random.IntN(10); {
 		case pick < 3 || len(open) == 0:
-			e.Kind, e.Data = raft.OpenSession, EncodeOpen(time.Duration(1+random.IntN(600))*time.Millisecond, 8+random.IntN(8))
+			e.Kind, e.Data = raft.OpenSession, EncodeOpen(limits(time.Duration(1+random.IntN(600))*time.Millisecond, 8+random.IntN(8)))
 			open = append(open, uint64(index))
 		case pick < 9:
 			e.Session = open[len(open)-1-random.IntN(min(len(open), 20))]

@@ -25,6 +25,7 @@ type recorder struct {
 	panics  string // Apply of this panics
 	block   chan struct{}
 	before  func() // called by every Apply
+	refuse  error  // what Restore says of a snapshot
 }
 
 func (r *recorder) Apply(c Command) []byte {
@@ -53,7 +54,7 @@ func (r *recorder) Restore(rd io.Reader) error {
 	}
 	b, err := io.ReadAll(rd)
 	r.applied = []string{"restored " + string(b)}
-	return err
+	return errors.Join(err, r.refuse)
 }
 
 // disk serves blocks as the persister would.
@@ -97,6 +98,11 @@ type rig struct {
 func newRig(t *testing.T, machine *recorder) *rig { return newRigOn(t, machine, stage.NewLive()) }
 
 func newRigOn(t *testing.T, machine *recorder, s stage.Stage) *rig {
+	return newRigAmong(t, machine, s, nil)
+}
+
+// newRigAmong has the applier share turns with others.
+func newRigAmong(t *testing.T, machine *recorder, s stage.Stage, turns *stage.Turns) *rig {
 	quiet := slog.New(slog.DiscardHandler)
 	r := &rig{t: t, said: make(chan any, 1000), machine: machine, disk: &disk{}}
 	r.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
@@ -105,7 +111,7 @@ func newRigOn(t *testing.T, machine *recorder, s stage.Stage) *rig {
 		return actor.ReceiveFunc(func(c actor.Context) {
 			switch m := c.Message().(type) {
 			case *actor.Started:
-				born <- c.Spawn(Props(Config{Group: 1, Stage: s, Machine: func() Machine { return machine }, Reader: r.disk, Log: quiet}))
+				born <- c.Spawn(Props(Config{Group: 1, Stage: s, Machine: func() Machine { return machine }, Reader: r.disk, Log: quiet, Turns: turns}))
 			case actor.SystemMessage, actor.AutoReceiveMessage:
 			default:
 				r.said <- m
@@ -257,7 +263,7 @@ func TestSnapshotRoundTrip(t *testing.T) {
 	members := raft.Membership{Voters: []raft.NodeID{1, 2}}
 	var b entry.Builder
 	b.Append(raft.Reconfigure, 0, 0, 0, entry.AppendMembership(nil, members))
-	b.Append(raft.OpenSession, 0, 0, 1000, EncodeOpen(time.Hour, 10))
+	b.Append(raft.OpenSession, 0, 0, 1000, EncodeOpen(hour))
 	b.Append(raft.Command, 2, 1, 1001, []byte("x"))
 	r.send(&Committed{Through: raft.EntryID{Index: 3, Term: 1}, Blocks: []*entry.Block{b.Seal(1, 1)}})
 	expect[*Applied](r)
@@ -305,7 +311,7 @@ func TestUserPanicLeavesNobodyWaiting(t *testing.T) {
 
 func TestLongWorkIsDoneInTurns(t *testing.T) {
 	r := newRig(t, &recorder{})
-	big := string(make([]byte, turnBytes/2))
+	big := string(make([]byte, DefaultTurnBytes/2))
 	for i := range 6 {
 		r.disk.blocks = append(r.disk.blocks, block(1, raft.Index(i+1), big))
 	}
@@ -321,16 +327,16 @@ func BenchmarkApply1024(b *testing.B) {
 	for range 1024 {
 		bl.Append(raft.Command, 0, 0, 0, make([]byte, 128))
 	}
-	a := &applier{machine: noop{}, sessions: newSessions(), begun: true}
+	a := &applier{Config: Config{}.withDefaults(), machine: noop{}, sessions: newSessions(), begun: true}
 	block := bl.Seal(1, 1)
-	m := &Committed{Through: raft.EntryID{Index: 1024, Term: 1}}
 	s := stage.NewLive()
 	defer s.Close()
 	clock := s.Clock()
 	b.ReportAllocs()
 	for b.Loop() {
 		a.applied = raft.EntryID{}
-		t := newTurn(clock.Now)
+		t := a.newTurn(clock.Now, nil)
+		m := &batch{Committed: &Committed{Through: raft.EntryID{Index: 1024, Term: 1}}}
 		for a.applied.Index < 1024 {
 			t.over = false
 			if err := a.applyBlock(block, m, &t); err != nil {

@@ -42,29 +42,29 @@ func TestBacklogIsReadInPieces(t *testing.T) {
 	log := &longLog{last: entries, entry: make([]byte, size)}
 	applied := 0
 	a := &applier{
-		Config:  Config{Group: 1, Reader: log},
+		Config:  Config{Group: 1, Reader: log}.withDefaults(),
 		machine: counter(func() { applied++ }), sessions: newSessions(), begun: true,
 	}
 	now := func() time.Duration { return 0 }
-	m := &Committed{Through: raft.EntryID{Index: entries, Term: 1}}
+	m := &batch{Committed: &Committed{Through: raft.EntryID{Index: entries, Term: 1}}}
 	for done := false; !done; {
 		var err error
-		turn := newTurn(now)
+		turn := a.newTurn(now, nil)
 		if done, err = a.some(m, &turn); err != nil {
 			t.Fatal(err)
 		}
 		held := 0
-		for _, b := range m.Blocks {
+		for _, b := range m.read {
 			held += b.Size()
 		}
-		if held > 2*readBytes {
+		if held > 2*DefaultReadBytes {
 			t.Fatalf("%d bytes wait in memory after entry %d", held, a.applied.Index)
 		}
 	}
 	if applied != entries {
 		t.Fatalf("applied %d of %d", applied, entries)
 	}
-	if log.largest > 2*readBytes || log.reads < entries*size/(2*readBytes) {
+	if log.largest > 2*DefaultReadBytes || log.reads < entries*size/(2*DefaultReadBytes) {
 		t.Errorf("%d reads, the largest of %d bytes", log.reads, log.largest)
 	}
 }

@@ -33,8 +33,8 @@ func TestBrokenIsTheFileWhateverTheMachineSays(t *testing.T) {
 	damaged := fmt.Errorf("snapshot p: damaged")
 	in := io.MultiReader(&file, bytes.NewReader([]byte("state")), iotest.ErrReader(damaged))
 	a := &applier{machine: picky{}}
-	_, err := a.restore(&Begin{Meta: raft.SnapshotMeta{Index: 3}, Open: func() (io.ReadCloser, error) { return io.NopCloser(in), nil }})
-	if !errors.Is(err, damaged) {
-		t.Error(err)
+	_, unreadable, err := a.restore(&Begin{Meta: raft.SnapshotMeta{Index: 3}, Open: func() (io.ReadCloser, error) { return io.NopCloser(in), nil }})
+	if !errors.Is(err, damaged) || !unreadable {
+		t.Error(unreadable, err)
 	}
 }

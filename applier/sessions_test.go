@@ -2,28 +2,37 @@ package applier
 
 import (
 	"bytes"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
-	"slices"
+	"math"
 	"testing"
 	"time"
 
 	"github.com/troupe-raft/troupe/entry"
-	"github.com/troupe-raft/troupe/internal/allocs"
 	"github.com/troupe-raft/troupe/raft"
 )
 
-func openAt(t *testing.T, s *sessions, index raft.Index, stamp int64, ttl time.Duration, limit int) uint64 {
+// limits are those of most tests.
+func limits(ttl time.Duration, sessions int) SessionLimits {
+	return SessionLimits{TTL: ttl, Sessions: sessions, Table: 256 << 20, Answers: 64, Bytes: 1 << 20, Keep: 2}
+}
+
+var hour = limits(time.Hour, 10)
+
+func openAt(t testing.TB, s *sessions, index raft.Index, stamp int64, ttl time.Duration, limit int) uint64 {
 	t.Helper()
-	if _, err := s.open(&entry.Entry{Index: index, Stamp: stamp, Data: EncodeOpen(ttl, limit)}); err != nil {
+	return openWith(t, s, index, stamp, limits(ttl, limit))
+}
+
+func openWith(t testing.TB, s *sessions, index raft.Index, stamp int64, l SessionLimits) uint64 {
+	t.Helper()
+	if _, err := s.open(&entry.Entry{Index: index, Stamp: stamp, Data: EncodeOpen(l)}); err != nil {
 		t.Fatal(err)
 	}
 	return uint64(index)
 }
 
 func openEntry(index raft.Index, stamp, ttl int64, limit int) *entry.Entry {
-	return &entry.Entry{Index: index, Stamp: stamp, Data: EncodeOpen(time.Duration(ttl)*time.Millisecond, limit)}
+	return &entry.Entry{Index: index, Stamp: stamp, Data: EncodeOpen(limits(time.Duration(ttl)*time.Millisecond, limit))}
 }
 
 func command(session, seq uint64, index raft.Index, stamp int64) *entry.Entry {
@@ -43,7 +52,7 @@ func TestSessionWindow(t *testing.T) {
 	for _, c := range []struct {
 		seq  uint64
 		want error
-	}{{100, nil}, {37, nil}, {36, ErrSessionOrder}, {0, ErrSessionOrder}, {102, ErrSessionOrder}} {
+	}{{100, nil}, {37, nil}, {36, ErrSessionForgotten}, {1, ErrSessionForgotten}, {0, ErrSessionOrder}, {102, ErrSessionOrder}, {math.MaxUint64, ErrSessionOrder}} {
 		index, r, err := s.apply(command(id, c.seq, 500, 1000), execute)
 		if !errors.Is(err, c.want) {
 			t.Errorf("seq %d: %v, want %v", c.seq, err, c.want)
@@ -95,131 +104,4 @@ func TestMalformedOpenIsRefused(t *testing.T) {
 			t.Errorf("%x was taken", data)
 		}
 	}
-}
-
-// The table is part of snapshots: its bytes must not change between versions, nor with the order of a map.
-func TestTableGolden(t *testing.T) {
-	s := newSessions()
-	for _, i := range []raft.Index{3, 1, 2} {
-		openAt(t, s, i, 7, time.Second, 10)
-	}
-	if _, _, err := s.apply(command(2, 1, 9, 8), func() []byte { return []byte("hi") }); err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	if err := s.capture().write(&b); err != nil {
-		t.Fatal(err)
-	}
-	const golden = "00000000000000b29401d30000000000000008cf00000000000000049397cf0000000000000001d300000000000003e8d30000000000000007cf0000000000000002cf0000000000000000909097cf0000000000000002d300000000000003e8d30000000000000008cf0000000000000004cf000000000000000191cf000000000000000991c402686997cf0000000000000003d300000000000003e8d30000000000000007cf0000000000000001cf00000000000000009090"
-	if got := hex.EncodeToString(b.Bytes()); got != golden {
-		t.Errorf("table is\n%s, want\n%s", got, golden)
-	}
-	back, err := readSessions(&b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var again bytes.Buffer
-	if err := back.capture().write(&again); err != nil {
-		t.Fatal(err)
-	}
-	if hex.EncodeToString(again.Bytes()) != golden {
-		t.Error("the table changed on its way through a snapshot")
-	}
-}
-
-// announced are a few bytes that announce two thousand million elements: sessions, indices, results, a result.
-var announced = [][]byte{
-	{0x94, 1, 0, 0, 0xdd, 0x7f, 0xff, 0xff, 0xff},
-	{0x94, 1, 0, 0, 0x91, 0x97, 1, 0, 0, 0, 1, 0xdd, 0x7f, 0xff, 0xff, 0xff},
-	{0x94, 1, 0, 0, 0x91, 0x97, 1, 0, 0, 0, 1, 0x91, 9, 0xdd, 0x7f, 0xff, 0xff, 0xff},
-	{0x94, 1, 0, 0, 0x91, 0x97, 1, 0, 0, 0, 1, 0x91, 9, 0x91, 0xc6, 0x7f, 0xff, 0xff, 0xff},
-	{0xdd, 0x7f, 0xff, 0xff, 0xff},
-}
-
-// sized puts a table's length before it.
-func sized(table []byte) []byte {
-	return append(binary.BigEndian.AppendUint64(nil, uint64(len(table))), table...)
-}
-
-// A snapshot comes from another node, and a session request from its log: neither may end the process with a few bytes.
-func TestAnnouncementsAreNotBelieved(t *testing.T) {
-	for _, b := range announced {
-		allocs.AtMost(t, 8<<10, func() {
-			if _, err := readSessions(bytes.NewReader(sized(b))); err == nil {
-				t.Errorf("%x was taken for a table", b)
-			}
-			if _, ok := decodeOpen(b); ok {
-				t.Errorf("%x was taken for a request", b)
-			}
-		})
-	}
-	deep := slices.Concat([]byte{0x95, 1, 0, 0, 0x90}, bytes.Repeat([]byte{0x91}, 1<<20)) // a field too many, with depth
-	allocs.AtMost(t, 8<<20, func() {
-		if _, err := readSessions(bytes.NewReader(sized(deep))); err == nil {
-			t.Error("a field too many was taken")
-		}
-	})
-}
-
-// FuzzReadSessions takes any bytes for a table, with and without a length before them that fits. What is accepted must survive
-// another trip, and use memory in proportion to its bytes.
-func FuzzReadSessions(f *testing.F) {
-	s := newSessions()
-	if _, err := s.open(openEntry(1, 5, 1000, 10)); err != nil {
-		f.Fatal(err)
-	}
-	for seq, result := range [][]byte{[]byte("x"), nil, {}} {
-		if _, _, err := s.apply(command(1, uint64(seq)+1, 9, 6), func() []byte { return result }); err != nil {
-			f.Fatal(err)
-		}
-	}
-	var b bytes.Buffer
-	if err := s.capture().write(&b); err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b.Bytes())
-	f.Add([]byte{0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff})
-	for _, b := range announced {
-		f.Add(sized(b))
-	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		for _, raw := range [][]byte{raw, sized(raw)} {
-			var s *sessions
-			var err error
-			allocs.AtMost(t, 64*len(raw)+8<<10, func() { s, err = readSessions(bytes.NewReader(raw)) })
-			if err != nil {
-				continue
-			}
-			var once, twice bytes.Buffer
-			if err := s.capture().write(&once); err != nil {
-				t.Fatal(err)
-			}
-			written := bytes.Clone(once.Bytes())
-			again, err := readSessions(&once)
-			if err != nil {
-				t.Fatalf("what was read cannot be read again: %v", err)
-			}
-			if err := again.capture().write(&twice); err != nil || !bytes.Equal(twice.Bytes(), written) {
-				t.Fatalf("became\n%x\nwas\n%x: %v", twice.Bytes(), written, err)
-			}
-			s.tick(1 << 60)
-		}
-	})
-}
-
-// FuzzDecodeOpen takes any bytes for a session request.
-func FuzzDecodeOpen(f *testing.F) {
-	f.Add(EncodeOpen(time.Hour, 10_000))
-	f.Add(announced[len(announced)-1])
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		var o open
-		var ok bool
-		allocs.AtMost(t, 4<<10, func() { o, ok = decodeOpen(raw) })
-		if !ok {
-			return
-		}
-		if again, ok := decodeOpen(EncodeOpen(o.TTL, o.Max)); !ok || again != o {
-			t.Fatalf("%+v became %+v", o, again)
-		}
-	})
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"testing"
-	"time"
 
 	"github.com/troupe-raft/troupe/entry"
 	"github.com/troupe-raft/troupe/raft"
@@ -15,7 +14,7 @@ import (
 // that crashes then and starts from it applies each entry after it once (the etcd 3.5 inconsistency, etcd issue 13766).
 func TestSnapshotHoldsTheStateOfItsIndex(t *testing.T) {
 	var opening entry.Builder
-	opening.Append(raft.OpenSession, 0, 0, 1000, EncodeOpen(time.Hour, 10))
+	opening.Append(raft.OpenSession, 0, 0, 1000, EncodeOpen(hour))
 	opening.Append(raft.Command, 1, 1, 1001, []byte("a"))
 	log := []*entry.Block{opening.Seal(1, 1), sessionCommand(1, 3, 2, "b"), block(1, 4, "c")}
 

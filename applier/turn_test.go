@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/troupe-raft/troupe/entry"
@@ -73,7 +74,7 @@ func TestSlowUserCodeDoesNotKeepReadsWaiting(t *testing.T) {
 		if len(m.applied) == 0 {
 			<-asked // the read is in the mailbox by now
 		}
-		s.clock.move(turnTime)
+		s.clock.move(DefaultTurnTime)
 	}
 	r := newRigOn(t, m, s)
 	r.begin()
@@ -99,7 +100,7 @@ func TestStopIsPromptWhileMuchIsCommitted(t *testing.T) {
 	m := &recorder{}
 	entered, resume := make(chan struct{}), make(chan struct{})
 	m.before = func() {
-		s.clock.move(turnTime)
+		s.clock.move(DefaultTurnTime)
 		if len(m.applied) == 0 {
 			close(entered)
 			<-resume
@@ -123,25 +124,25 @@ func TestStopIsPromptWhileMuchIsCommitted(t *testing.T) {
 
 func TestTurnLooksAtTheClockRarelyWhileEntriesAreQuick(t *testing.T) {
 	looks := 0
-	quick := newTurn(func() time.Duration { looks++; return 0 })
+	quick := Config{}.withDefaults().newTurn(func() time.Duration { looks++; return 0 }, nil)
 	for range 10_000 {
 		quick.spent(1)
 	}
-	if quick.over || looks > 200 {
+	if quick.over || looks > 10_000/DefaultStride+10 {
 		t.Errorf("over %v after %d looks", quick.over, looks)
 	}
 	now := time.Duration(0)
-	slow := newTurn(func() time.Duration { return now })
+	slow := Config{}.withDefaults().newTurn(func() time.Duration { return now }, nil)
 	n := 0
 	for ; !slow.over; n++ {
 		now += time.Millisecond
 		slow.spent(1)
 	}
-	if n != int(turnTime/time.Millisecond) {
+	if n != int(DefaultTurnTime/time.Millisecond) {
 		t.Errorf("a turn of %d entries that take 1ms each", n)
 	}
-	full := newTurn(func() time.Duration { return 0 })
-	full.spent(turnBytes)
+	full := Config{}.withDefaults().newTurn(func() time.Duration { return 0 }, nil)
+	full.spent(DefaultTurnBytes)
 	if !full.over {
 		t.Error("bytes do not end a turn")
 	}
@@ -251,9 +252,9 @@ func odd() *entry.Block {
 }
 
 func TestReaderWithoutBlocksEndsInAnError(t *testing.T) {
-	a := &applier{Config: Config{Reader: silentDisk{}}, machine: noop{}, sessions: newSessions(), begun: true}
-	turn := newTurn(func() time.Duration { return 0 })
-	if done, err := a.some(&Committed{Through: raft.EntryID{Index: 1, Term: 1}}, &turn); done || err == nil {
+	a := &applier{Config: Config{Reader: silentDisk{}}.withDefaults(), machine: noop{}, sessions: newSessions(), begun: true}
+	turn := Config{}.withDefaults().newTurn(func() time.Duration { return 0 }, nil)
+	if done, err := a.some(&batch{Committed: &Committed{Through: raft.EntryID{Index: 1, Term: 1}}}, &turn); done || err == nil {
 		t.Errorf("done %v, err %v", done, err)
 	}
 }
@@ -293,16 +294,79 @@ func TestSnapshotOvertakesTheOneBefore(t *testing.T) {
 	}
 }
 
-func TestLostSnapshotIsBrokenWhenNoneFollows(t *testing.T) {
-	r := newRig(t, &recorder{})
-	o := newOutcome()
-	r.send(lost(5, 1))
-	r.send(&Barrier{Index: 5, Waiter: o})
-	if b := expect[*Broken](r); !errors.Is(b.Err, os.ErrNotExist) {
-		t.Error(b.Err)
+// rotten is a snapshot whose file cannot be read to its end.
+func rotten(index raft.Index, term raft.Term) *Begin {
+	whole := snapshotOf(index, term)
+	return &Begin{Meta: whole.Meta, Open: func() (io.ReadCloser, error) {
+		in, err := whole.Open()
+		if err != nil {
+			return nil, err
+		}
+		return io.NopCloser(io.MultiReader(in, iotest.ErrReader(errors.New("damaged")))), nil
+	}}
+}
+
+// A snapshot that is gone, and no newer one follows, or that cannot be read leaves nothing to go on from. Whoever waits is turned away, nothing is
+// applied, and there is nothing to capture, until another one comes, be it at the same index.
+func TestUnreadableSnapshot(t *testing.T) {
+	for name, bad := range map[string]*Begin{"gone": lost(5, 1), "rotten": rotten(5, 1)} {
+		m := &recorder{}
+		r := newRig(t, m)
+		o, read, late := newOutcome(), newOutcome(), newOutcome()
+		committed := func(w Waiter) *Committed {
+			return &Committed{Through: raft.EntryID{Index: 6, Term: 1}, Blocks: []*entry.Block{block(1, 6, "f")}, Waiters: []Waiting{{Index: 6, Waiter: w}}}
+		}
+		r.send(bad)
+		r.send(committed(o))
+		r.send(&Barrier{Index: 5, Waiter: read})
+		if u := expect[*Unreadable](r); u.Meta.Index != 5 || u.Err == nil {
+			t.Errorf("%s: %+v", name, u)
+		}
+		r.send(committed(late))
+		for _, w := range []*outcome{o, read, late} {
+			w.wait(t)
+			if !errors.Is(w.err, ErrUnknown) {
+				t.Errorf("%s: %v", name, w.err)
+			}
+		}
+		r.send(&Capture{ReplyTo: r.parent})
+		if c := expect[*Captured](r); c.Err == nil {
+			t.Errorf("%s: captured %+v", name, c)
+		}
+		r.send(snapshotOf(5, 1))
+		if b := expect[*Begun](r); b.Index != 5 {
+			t.Errorf("%s: %+v", name, b)
+		}
+		r.send(committed(newOutcome()))
+		if a := expect[*Applied](r); a.Index != 6 {
+			t.Errorf("%s: %+v", name, a)
+		}
 	}
-	o.wait(t)
-	if !errors.Is(o.err, ErrUnknown) {
-		t.Error(o.err)
+}
+
+// What the user makes of a whole file is the user's.
+func TestRefusedSnapshotIsBroken(t *testing.T) {
+	r := newRig(t, &recorder{refuse: errors.New("of another program")})
+	r.send(snapshotOf(5, 1))
+	if b := expect[*Broken](r); b.Err == nil {
+		t.Error("nothing is wrong")
+	}
+}
+
+// A batch that takes long is not mistaken for a state machine that hangs: how far it has come is told from time to time.
+func TestProgressIsToldAmidABatch(t *testing.T) {
+	s := newHandStage()
+	m := &recorder{}
+	m.before = func() { s.clock.move(DefaultReportEvery / 10) }
+	r := newRigOn(t, m, s)
+	r.begin()
+	r.send(&Committed{Through: raft.EntryID{Index: 35, Term: 1}, Blocks: []*entry.Block{block(1, 1, letters(35)...)}})
+	for i := range 3 {
+		if p := expect[*Progress](r); p.Index < raft.Index(10*i) || p.Index > raft.Index(10*i+12) {
+			t.Errorf("report %d: %+v", i+1, p)
+		}
+	}
+	if a := expect[*Applied](r); a.Index != 35 || a.Entries != 35 {
+		t.Errorf("%+v", a)
 	}
 }

@@ -78,12 +78,14 @@ func parse(args []string, known []peer, stderr io.Writer) (options, error) {
 	return o, errors.Join(faults...)
 }
 
+var errUsage = errors.New("bench: wrong usage")
+
 // quietly drops the text of an error that package flag has printed already.
 func quietly(err error) error {
 	if errors.Is(err, flag.ErrHelp) {
 		return err
 	}
-	return errors.New("bench: wrong usage")
+	return errUsage
 }
 
 func names(peers []peer) []string {

@@ -32,6 +32,11 @@ func main() {
 
 // run is main without the process: flags, profiles and the interrupt around one benchmark.
 func run(args []string, known []peer, stdout, stderr io.Writer) int {
+	if len(args) > 0 {
+		if load, ok := loads[args[0]]; ok {
+			return exitOf(stderr, load, args[1:], stdout)
+		}
+	}
 	o, err := parse(args, known, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return exitOK
@@ -57,6 +62,28 @@ func run(args []string, known []peer, stdout, stderr io.Writer) int {
 			fmt.Fprintln(stderr, err)
 		}
 		return exitInterrupted
+	case err != nil:
+		fmt.Fprintln(stderr, err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+// exitOf runs a benchmark of its own, until an interrupt.
+func exitOf(stderr io.Writer, run func(ctx context.Context, args []string, stdout, stderr io.Writer) error, args []string, stdout io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	err := run(ctx, args, stdout, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case ctx.Err() != nil:
+		fmt.Fprintln(stderr, "bench: interrupted")
+		return exitInterrupted
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(stderr, err)
+		return exitUsage
 	case err != nil:
 		fmt.Fprintln(stderr, err)
 		return exitFailed

@@ -25,9 +25,9 @@ type troupePeer struct{}
 func (troupePeer) name() string { return "troupe" }
 
 func (troupePeer) start(dir string) (cluster, error) {
-	c := &troupeCluster{}
 	quiet := slog.New(slog.DiscardHandler)
 	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
+	c := &troupeCluster{system: system}
 	var members []raft.NodeID
 	addrs := map[raft.NodeID]string{}
 	for i := range voters {
@@ -61,6 +61,7 @@ func (troupePeer) start(dir string) (cluster, error) {
 
 // troupeCluster proposes to the voter that led first: a round in which another takes over is a failed one.
 type troupeCluster struct {
+	system *actor.ActorSystem
 	nodes  []*troupeNode
 	leader int
 }

@@ -27,9 +27,10 @@ type ctl struct {
 	read    string
 	missing bool
 	learner bool
+	force   bool
 
 	*client.Client
-	out io.Writer
+	out, notes io.Writer // answers, and what is told meanwhile
 }
 
 func ctlCommand() *cobra.Command {
@@ -38,7 +39,7 @@ func ctlCommand() *cobra.Command {
 		Use: "ctl", Short: "Talk to a running cluster over HTTP",
 		RunE: func(c *cobra.Command, given []string) error {
 			if len(given) == 0 {
-				return usage("%s wants a command: status, get, put, append, cas, del, log, transfer, add, remove or snapshot", c.CommandPath())
+				return usage("%s wants a command: status, get, put, append, cas, del, log, transfer, add, promote, remove, readmit or snapshot", c.CommandPath())
 			}
 			return usage("%s: unknown command %q", c.CommandPath(), given[0])
 		},
@@ -55,17 +56,25 @@ func ctlCommand() *cobra.Command {
 	cas := k.command("cas", "Set a key to NEW if it holds OLD", k.cas)
 	cas.Use, cas.Args = "cas K OLD NEW | --missing K NEW", nil
 	cas.Flags().BoolVar(&k.missing, "missing", false, "set the key if there is no such key")
-	add := k.command("add", "Add a node as a voter", k.add, "N", "RAFT_ADDR", "HTTP_ADDR")
-	add.Flags().BoolVar(&k.learner, "learner", false, "as a learner, which has no vote")
-	root.AddCommand(get, cas, add,
+	add := k.command("add", "Add a node: as a learner, which is given a vote once it has caught up", k.add, "N", "RAFT_ADDR", "HTTP_ADDR")
+	add.Flags().BoolVar(&k.learner, "learner", false, "leave it a learner, which has no vote")
+	promote := k.command("promote", "Give a learner a vote", k.promote, "N")
+	remove := k.command("remove", "Remove a node", k.remove, "N")
+	for c, what := range map[*cobra.Command]string{
+		add:     "give it a vote at once, though it is not known to be alive and has none of the log",
+		promote: "though it is not known to be alive and to have caught up",
+		remove:  "though those who are left are not known to be alive",
+	} {
+		c.Flags().BoolVar(&k.force, "force", false, what)
+	}
+	root.AddCommand(get, cas, add, promote, remove,
+		k.command("readmit", "Let a node that lost its folder back in: as a learner, to be promoted once it has caught up", k.readmit, "N"),
 		k.command("status", "Print how one node sees the cluster", k.status),
 		k.command("put", "Set a key", k.put, "K", "V"),
 		k.command("append", "Add to a key's value", k.append, "K", "V"),
 		k.command("del", "Remove a key", k.del, "K"),
 		k.command("log", "Print one node's log", k.log, "FROM", "TO"),
 		k.command("transfer", "Hand leadership to a node", k.transfer, "N"),
-		k.command("promote", "Give a learner a vote", k.promote, "N"),
-		k.command("remove", "Remove a node", k.remove, "N"),
 		k.command("snapshot", "Make one node take a snapshot", k.snapshot),
 	)
 	return root
@@ -86,16 +95,20 @@ func (k *ctl) command(name, short string, do func(context.Context, []string) err
 }
 
 func (k *ctl) connect(c *cobra.Command) (err error) {
-	k.out = c.OutOrStdout()
-	cfg := client.Config{Addrs: strings.Split(k.addr, ","), Token: k.token, Timeout: k.timeout}
+	k.out, k.notes = c.OutOrStdout(), c.ErrOrStderr()
 	if k.timeout <= 0 {
 		return fmt.Errorf("--timeout %v is not positive", k.timeout)
 	}
-	if cfg.TLS, err = config.Trust(k.ca); err != nil {
-		return err
-	}
-	k.Client, err = client.New(cfg)
+	k.Client, err = k.dial(strings.Split(k.addr, ",")...)
 	return err
+}
+
+func (k *ctl) dial(addrs ...string) (*client.Client, error) {
+	secure, err := config.Trust(k.ca)
+	if err != nil {
+		return nil, err
+	}
+	return client.New(client.Config{Addrs: addrs, Token: k.token, Timeout: k.timeout, TLS: secure})
 }
 
 // closing is how long the end of the session may take. It would expire by itself.
@@ -180,20 +193,12 @@ func (k *ctl) transfer(ctx context.Context, a []string) error {
 	return k.say(k.Transfer(ctx, to), "leader %d\n", to)
 }
 
-func (k *ctl) add(ctx context.Context, a []string) error {
-	id, err := number("N", a[0])
-	if err != nil {
-		return &usageError{err}
-	}
-	return k.change(ctx, api.Change{Add: &api.NewMember{ID: id, Raft: a[1], HTTP: strings.TrimPrefix(a[2], "http://"), Learner: k.learner}})
-}
-
 func (k *ctl) remove(ctx context.Context, a []string) error {
 	id, err := number("N", a[0])
 	if err != nil {
 		return &usageError{err}
 	}
-	return k.change(ctx, api.Change{Remove: &id})
+	return k.change(ctx, api.Change{Remove: &id, Force: k.force})
 }
 
 func (k *ctl) promote(ctx context.Context, a []string) error {
@@ -201,11 +206,24 @@ func (k *ctl) promote(ctx context.Context, a []string) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	return k.change(ctx, api.Change{Promote: &id})
+	return k.change(ctx, api.Change{Promote: &id, Force: k.force})
+}
+
+func (k *ctl) readmit(ctx context.Context, a []string) error {
+	id, err := number("N", a[0])
+	if err != nil {
+		return &usageError{err}
+	}
+	return k.change(ctx, api.Change{Readmit: &id})
 }
 
 func (k *ctl) change(ctx context.Context, change api.Change) error {
 	out, err := k.ChangeMembers(ctx, change)
+	return k.members(out, err)
+}
+
+// members prints a membership that came into force.
+func (k *ctl) members(out api.Membership, err error) error {
 	var voters, learners []string
 	for _, m := range out.Members {
 		id := strconv.FormatUint(m.ID, 10)
@@ -240,7 +258,11 @@ func (k *ctl) status(ctx context.Context, _ []string) error {
 		return err
 	}
 	if s.Error != "" {
-		if err := k.say(nil, "error: %s\n", s.Error); err != nil {
+		what := "error"
+		if s.Phase == "restarting" {
+			what = "crashed, and starts again by itself"
+		}
+		if err := k.say(nil, "%s: %s\n", what, s.Error); err != nil {
 			return err
 		}
 	}
@@ -257,9 +279,22 @@ func (k *ctl) status(ctx context.Context, _ []string) error {
 		if s.Role == "leader" { // nobody else knows
 			match, active = strconv.FormatUint(m.Match, 10), strconv.FormatBool(m.Active)
 		}
+		if m.Doubt {
+			kind += ", in doubt"
+		}
 		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\n", m.ID, kind, match, active, m.HTTP, m.Raft)
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, m := range s.Members {
+		if m.Trouble != "" {
+			if err := k.say(nil, "member %d: %s\n", m.ID, m.Trouble); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func number(name, text string) (uint64, error) {

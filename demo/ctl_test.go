@@ -54,14 +54,17 @@ func TestCtlPrints(t *testing.T) {
 		"DELETE /v1/kv/k":                                                            `{"index":10,"deleted":true}`,
 		"GET /v1/log?from=2&to=9":                                                    `{"first":2,"last":4,"entries":[{"index":2,"term":1,"kind":"noop","data":""},{"index":3,"term":1,"kind":"command","data":"put \"k\" \"v\""},{"index":4,"term":2,"kind":"membership","data":"voters 1 2 3"}]}`,
 		`POST /v1/transfer {"to":2}`:                                                 `{"leader":2}`,
-		`POST /v1/members {"add":{"id":4,"raft":"h:1","http":"h:2"}}`:                `{"members":[{"id":1,"voter":true},{"id":4,"voter":true}]}`,
+		`POST /v1/members {"add":{"id":4,"raft":"h:1","http":"h:2"},"force":true}`:   `{"members":[{"id":1,"voter":true},{"id":4,"voter":true}]}`,
 		`POST /v1/members {"add":{"id":4,"raft":"h:1","http":"h:2","learner":true}}`: `{"members":[{"id":1,"voter":true},{"id":4,"voter":false}]}`,
 		`POST /v1/members {"promote":4}`:                                             `{"members":[{"id":1,"voter":true},{"id":4,"voter":true}]}`,
+		`POST /v1/members {"readmit":4}`:                                             `{"members":[{"id":1,"voter":true},{"id":4,"voter":false}]}`,
+		`POST /v1/members {"promote":4,"force":true}`:                                `{"members":[{"id":1,"voter":true},{"id":4,"voter":true}]}`,
+		`POST /v1/members {"remove":3,"force":true}`:                                 `{"members":[{"id":1,"voter":true}]}`,
 		`POST /v1/members {"remove":3}`:                                              `{"error":"another change\nruns","outcome":"refused","leader":1}`,
 		"POST /v1/snapshot":                                                          `{"index":11}`,
 		"GET /v1/status": `{"node":1,"role":"leader","term":3,"leader":1,"commit":10,"applied":9,"first":2,"last":12,"snapshot":1,"members":[` +
 			`{"id":1,"raft":"127.0.0.1:7001","http":"127.0.0.1:8001","voter":true,"match":12,"active":true},` +
-			`{"id":10,"raft":"127.0.0.1:7010","http":"127.0.0.1:8010","voter":false,"match":3,"active":false}],"error":"disk full"}`,
+			`{"id":10,"raft":"127.0.0.1:7010","http":"127.0.0.1:8010","voter":false,"match":3,"active":false,"trouble":"it does not run here"}],"error":"disk full","phase":"restarting"}`,
 	})
 	for _, test := range []struct {
 		line, out, err string
@@ -79,18 +82,22 @@ func TestCtlPrints(t *testing.T) {
 		{"del k", "deleted true\n", "", 0},
 		{"log 2 9", "2 1 noop\n3 1 command put \"k\" \"v\"\n4 2 membership voters 1 2 3\n", "", 0},
 		{"transfer 2", "leader 2\n", "", 0},
-		{"add 4 h:1 http://h:2", "voters 1 4\n", "", 0},
+		{"add --force 4 h:1 http://h:2", "voters 1 4\n", "", 0},
 		{"add --learner 4 h:1 h:2", "voters 1, learners 4\n", "", 0},
 		{"promote 4", "voters 1 4\n", "", 0},
+		{"readmit 4", "voters 1, learners 4\n", "", 0},
+		{"promote --force 4", "voters 1 4\n", "", 0},
+		{"remove --force 3", "voters 1\n", "", 0},
 		{"remove 3", "", "demo: another change; runs\n", 1},
 		{"snapshot", "snapshot 11\n", "", 0},
 		{"status", `node 1: leader in term 3, leader 1
-error: disk full
+crashed, and starts again by itself: disk full
 log 2 to 12, committed 10, applied 9, snapshot 1
 
 MEMBER  KIND     MATCH  ACTIVE  HTTP            RAFT
 1       voter    12     true    127.0.0.1:8001  127.0.0.1:7001
 10      learner  3      false   127.0.0.1:8010  127.0.0.1:7010
+member 10: it does not run here
 `, "", 0},
 	} {
 		words := append([]string{"ctl", "--addr", "http://127.0.0.1:1," + url}, strings.Fields(test.line)...)

@@ -63,6 +63,12 @@ type process struct {
 // launch starts the demo. It is killed when the test ends, and what it logged is shown if the test failed.
 func launch(t *testing.T, args ...string) *process {
 	t.Helper()
+	return launchTo(t, nil, args...)
+}
+
+// launchTo is launch with another place for stderr, unless that is nil.
+func launchTo(t *testing.T, stderr io.Writer, args ...string) *process {
+	t.Helper()
 	file, err := binary()
 	if err != nil {
 		t.Fatal(err)
@@ -70,6 +76,9 @@ func launch(t *testing.T, args ...string) *process {
 	built = file
 	p := &process{t: t, cmd: exec.Command(file, args...), lines: make(chan string, 100), exited: make(chan struct{})}
 	p.cmd.Stderr = &p.stderr
+	if stderr != nil {
+		p.cmd.Stderr = stderr
+	}
 	stdout, w := io.Pipe()
 	p.cmd.Stdout = w
 	if err := p.cmd.Start(); err != nil {

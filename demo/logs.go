@@ -2,19 +2,38 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/troupe-raft/troupe/demo/config"
+	"github.com/troupe-raft/troupe/logs"
 	"github.com/troupe-raft/troupe/raft"
 )
 
-// loggers names a logger per module for one node, all writing to one place.
-func loggers(out io.Writer, levels config.Levels) func(node raft.NodeID) func(module string) *slog.Logger {
+// lastWords is how long a process that ends waits for whoever reads its stderr.
+const lastWords = time.Second
+
+// say writes a line to stderr, and waits no longer than that for a reader that may never come.
+func say(stderr io.Writer, limit time.Duration, words ...any) {
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		fmt.Fprintln(stderr, words...)
+	}()
+	select {
+	case <-said:
+	case <-time.After(limit):
+	}
+}
+
+// loggers names a logger per module for one node, all writing to one place, by way of a queue: a reader that blocks holds up nobody.
+func loggers(out io.Writer, queue *logs.Queue, levels config.Levels) func(node raft.NodeID) func(module string) *slog.Logger {
 	text := slog.NewTextHandler(out, &slog.HandlerOptions{Level: levels.Min()})
 	return func(node raft.NodeID) func(string) *slog.Logger {
 		return func(module string) *slog.Logger {
-			log := slog.New(leveled{text, levels.Of(module)}).With("module", module)
+			log := slog.New(queue.Handler(leveled{text, levels.Of(module)})).With("module", module)
 			if module == "raft" || module == "remote" {
 				return log // their records name the node themselves
 			}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/troupe-raft/troupe/demo/config"
+	"github.com/troupe-raft/troupe/logs"
 )
 
 func TestLogLevels(t *testing.T) {
@@ -14,14 +15,18 @@ func TestLogLevels(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	logs := loggers(&out, levels)(7)
+	queue := logs.NewQueue(0)
+	log := loggers(&out, queue, levels)(7)
 	for _, module := range config.Modules {
-		log := logs(module).With("group", 1)
+		log := log(module).With("group", 1)
 		log.Debug("debug " + module)
 		log.Info("info " + module)
 		log.Error("error " + module)
 	}
-	warnings(logs("election")).Info("hidden")
+	warnings(log("election")).Info("hidden")
+	if err := queue.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	text := out.String()
 	for words, want := range map[string]int{"debug ": 1, "info ": 1, "error ": len(config.Modules) - 1, "hidden": 0, "module=election node=7 group=1": 3, "module=remote": 0} {
 		if got := strings.Count(text, words); got != want {

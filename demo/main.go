@@ -35,11 +35,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	var wrong *usageError
 	if !errors.As(err, &wrong) {
-		fmt.Fprintln(stderr, "demo:", oneLine(err))
+		say(stderr, lastWords, "demo:", oneLine(err))
 		return exitFailed
 	}
 	for _, fault := range config.Faults(wrong.err) {
-		fmt.Fprintln(stderr, "demo:", oneLine(fault))
+		say(stderr, lastWords, "demo:", oneLine(fault))
 	}
 	return exitUsage
 }

@@ -84,7 +84,8 @@ func (m *member) openHost() error {
 		}
 	}
 	m.host, err = actors.StartHost(system, actors.HostConfig{
-		Node: m.self.ID, Cluster: m.cfg.ClusterName(), Listen: m.self.Raft, Peers: peers, TLS: secure,
+		Node: m.self.ID, Cluster: m.cfg.ClusterName(), Founders: m.founders(), Listen: m.self.Raft, Peers: peers,
+		TLS: secure, TLSAnyName: true, // the nodes of a file share one certificate
 		Dir:               filepath.Join(m.cfg.Data, strconv.FormatUint(uint64(m.self.ID), 10)),
 		HeartbeatInterval: m.cfg.Heartbeat, Log: m.logs("demo"), Loggers: m.logs,
 	})
@@ -92,6 +93,14 @@ func (m *member) openHost() error {
 		m.self.Raft = bound(m.self.Raft, m.host.Addr())
 	}
 	return err
+}
+
+// founders are the nodes that the cluster is founded with, as far as this one is one of them.
+func (m *member) founders() []raft.NodeID {
+	if m.self.Join {
+		return nil
+	}
+	return m.cfg.Founders()
 }
 
 // start runs the replica and serves. nodes are all nodes, with the addresses that they really have.
@@ -102,9 +111,7 @@ func (m *member) start(nodes []config.Node) error {
 		Apply: func(c actors.Command) []byte { return store.Apply(c.Data) }, Snapshot: store.Snapshot, Restore: store.Restore,
 		ElectionTimeout: m.cfg.ElectionTimeout, SnapshotEvery: cmp.Or(m.cfg.SnapshotEvery, actors.NoSnapshots),
 	}
-	if !m.self.Join {
-		group.Members = m.cfg.Founders()
-	}
+	group.Members = m.founders()
 	peers := map[raft.NodeID]string{}
 	for _, n := range nodes {
 		group.Addrs[n.ID], group.Tags[n.ID], peers[n.ID] = n.Raft, n.HTTP, n.HTTP
@@ -135,7 +142,7 @@ func (m *member) loaded() error {
 	defer poll.Stop()
 	for {
 		switch s := m.group.Status(); {
-		case s.Err != nil:
+		case s.Phase == actors.Failed:
 			return s.Err
 		case !s.Stopped:
 			return nil

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/troupe-raft/troupe/demo/api"
+	"github.com/troupe-raft/troupe/demo/client"
 )
 
 // appenders are clients that append numbered words to one key until they are told to stop.
@@ -233,14 +236,19 @@ func TestJoin(t *testing.T) {
 	if status := fetch("http://" + s.http[3] + "/readyz"); status != 503 {
 		t.Errorf("a node that waits to be added is ready: %d", status)
 	}
-	if _, err := c.ChangeMembers(t.Context(), api.Change{Add: &api.NewMember{ID: 4, Raft: s.raft[3], HTTP: s.http[3], Learner: true}}); err != nil {
-		t.Fatal(err)
+	// Nodes that do not exist end nothing.
+	seats := []api.Seat{{ID: 7}, {ID: 8}, {ID: 9}}
+	var refused *client.Error
+	_, err := c.ChangeMembers(t.Context(), api.Change{Change: &api.Members{Voters: seats}})
+	if !errors.As(err, &refused) || refused.Status != 409 || !strings.Contains(refused.Message, "server 7 is to vote but is not a learner") {
+		t.Errorf("voters 7, 8 and 9: %v", err)
+	}
+	var out, complaint bytes.Buffer
+	add := []string{"ctl", "--addr", s.http[0] + "," + s.http[1], "--timeout", patience.String(), "add", "4", s.raft[3], s.http[3]}
+	if status := run(add, &out, &complaint); status != 0 || out.String() != "voters 1 2 3 4\n" {
+		t.Fatalf("status %d, %s%s", status, &out, &complaint)
 	}
 	s.ready(3)
-	four := uint64(4)
-	if _, err := c.ChangeMembers(t.Context(), api.Change{Promote: &four}); err != nil {
-		t.Fatal(err)
-	}
 	if err := c.Transfer(t.Context(), 4); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/troupe-raft/troupe/demo/config"
+	"github.com/troupe-raft/troupe/logs"
 	"github.com/troupe-raft/troupe/raft"
 )
 
@@ -24,11 +25,13 @@ func runMembers(cfg config.Config, selves []config.Node, stdout, stderr io.Write
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	logs := loggers(stderr, cfg.Log)
+	queue := logs.NewQueue(0)
+	defer flush(queue)
+	loggers := loggers(stderr, queue, cfg.Log)
 
 	var members []*member
 	defer func() { err = errors.Join(err, stopMembers(members)) }()
-	if members, err = startMembers(cfg, selves, logs); err != nil {
+	if members, err = startMembers(cfg, selves, loggers); err != nil {
 		return err
 	}
 	for _, m := range members {
@@ -46,7 +49,7 @@ func runMembers(cfg config.Config, selves []config.Node, stdout, stderr io.Write
 			select {
 			case <-signals:
 			case <-time.After(stopTimeout + 300*time.Millisecond):
-				fmt.Fprintln(stderr, "demo: did not stop in time")
+				say(stderr, 100*time.Millisecond, "demo: did not stop in time")
 			}
 			os.Exit(exitFailed)
 		}()
@@ -54,6 +57,13 @@ func runMembers(cfg config.Config, selves []config.Node, stdout, stderr io.Write
 	case err := <-failed:
 		return err
 	}
+}
+
+// flush lets what was logged be written.
+func flush(queue *logs.Queue) {
+	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
+	_ = queue.Flush(ctx) // where could it be told? Stderr is what blocks
 }
 
 // startMembers opens all, so that every address is known, and then starts them. On an error it returns those that are to be stopped.

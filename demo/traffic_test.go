@@ -32,11 +32,11 @@ func newSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// Keys of the traffic. Those of logs are read and appended to, nothing else.
+// Keys of the traffic. Those of lists are read and appended to, nothing else.
 var (
-	logs  = []string{"log 0", "log 1", "log 2", "log 3"}
+	lists = []string{"log 0", "log 1", "log 2", "log 3"}
 	mixed = []string{"mixed 0", "mixed 1", "mixed 2", "mixed 3", "mixed 4", "mixed 5"}
-	both  = append(append([]string(nil), logs...), mixed...)
+	both  = append(append([]string(nil), lists...), mixed...)
 )
 
 const (

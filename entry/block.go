@@ -34,6 +34,7 @@ type Block struct {
 	first raft.Index
 	count uint32
 	kinds uint32
+	stamp int64
 }
 
 // Decode verifies raw completely (version, checksum, structure, at least one entry, no index past the
@@ -83,6 +84,9 @@ func (b *Block) verify() error {
 	)
 	for r.Next(&e) {
 		kinds |= 1 << e.Kind
+		if e.Timed() {
+			b.stamp = max(b.stamp, e.Stamp)
+		}
 	}
 	switch {
 	case r.c.bad:
@@ -179,6 +183,24 @@ func (b *Block) All() iter.Seq[Entry] {
 	}
 }
 
+// Through returns the last entry that Slice from first may end with to take at most so many bytes, or first when even
+// that one takes more. It panics when first is not in the block.
+func (b *Block) Through(first raft.Index, bytes int) raft.Index {
+	if first < b.first || first > b.Last() {
+		panic(fmt.Sprintf("entry: Through from %d of %v", first, b))
+	}
+	var e Entry
+	r := b.Reader()
+	for r.next < first {
+		r.Next(&e)
+	}
+	last, end := first, len(r.c.b)+headLen+tailLen-bytes // of what is left to read, when bytes are used up
+	for r.Next(&e) && len(r.c.b) >= end {
+		last = e.Index
+	}
+	return last
+}
+
 // Slice returns the entries first to last, both included, as a block of their own; b itself when that is
 // all of it. It panics when they are not all in b.
 func (b *Block) Slice(first, last raft.Index) *Block {
@@ -192,6 +214,7 @@ func (b *Block) Slice(first, last raft.Index) *Block {
 		r          = b.Reader()
 		e          Entry
 		kinds      uint32
+		stamp      int64
 		start, end int
 	)
 	for i := b.first; i <= last; i++ {
@@ -201,11 +224,16 @@ func (b *Block) Slice(first, last raft.Index) *Block {
 		r.Next(&e)
 		if i >= first {
 			kinds |= 1 << e.Kind
+			if e.Timed() {
+				stamp = max(stamp, e.Stamp)
+			}
 		}
 	}
 	end = len(b.raw) - tailLen - len(r.c.b)
 	raw := make([]byte, headLen, headLen+end-start+tailLen)
-	return seal(append(raw, b.raw[start:end]...), b.term, first, uint32(last-first+1), kinds)
+	part := seal(append(raw, b.raw[start:end]...), b.term, first, uint32(last-first+1), kinds)
+	part.stamp = stamp
+	return part
 }
 
 // Changes returns the memberships that the block's Reconfigure entries hold. The error is a *CorruptError.

@@ -138,6 +138,36 @@ func TestAnyMsgpackDecoder(t *testing.T) {
 	}
 }
 
+// Every cut is the longest that fits.
+func TestThrough(t *testing.T) {
+	var builder Builder
+	for i := range 20 {
+		builder.Append(raft.Command, uint64(i%2), 0, 0, make([]byte, i*i%50))
+	}
+	b := builder.Seal(3, 10)
+	for first := b.First(); first <= b.Last(); first++ {
+		for bytes := range b.Size() + 2 {
+			last := b.Through(first, bytes)
+			if size := b.Slice(first, last).Size(); size > bytes && last > first {
+				t.Fatalf("entries %d to %d take %d bytes, not %d", first, last, size, bytes)
+			}
+			if last < b.Last() && b.Slice(first, last+1).Size() <= bytes {
+				t.Fatalf("entries %d to %d take no more than %d bytes either", first, last+1, bytes)
+			}
+		}
+	}
+	for _, first := range []raft.Index{9, 30} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("Through from %d did not panic", first)
+				}
+			}()
+			b.Through(first, 100)
+		}()
+	}
+}
+
 func TestSlice(t *testing.T) {
 	b, want := mixed(t)
 	for first := range want {

@@ -17,6 +17,7 @@ type Builder struct {
 	buf   []byte // the header's place, then the entries so far
 	count uint32
 	kinds uint32
+	stamp int64
 	hint  int // bytes the next buffer starts with
 }
 
@@ -42,6 +43,9 @@ func (b *Builder) Append(kind raft.Kind, session, seq uint64, stamp int64, data 
 	b.buf = appendBin(b.buf, data)
 	b.count++
 	b.kinds |= 1 << kind
+	if timed(kind, session, seq) {
+		b.stamp = max(b.stamp, stamp)
+	}
 }
 
 // Len returns the number of entries that wait to be sealed.
@@ -71,6 +75,7 @@ func (b *Builder) Seal(term raft.Term, first raft.Index) *Block {
 		}
 	}
 	block := seal(raw, term, first, b.count, b.kinds)
+	block.stamp = b.stamp
 	*b = Builder{buf: rest, hint: size + size/16}
 	return block
 }

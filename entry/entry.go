@@ -20,7 +20,7 @@ type Entry struct {
 	Kind    raft.Kind
 	Session uint64 // the client session the entry belongs to (thesis §6.3); 0: none
 	Seq     uint64 // the request's number within its session
-	Stamp   int64  // the leader's clock when it appended the entry, Unix milliseconds; 0: none
+	Stamp   int64  // the log's time when the leader appended the entry, in milliseconds, if it is Timed
 	Data    []byte // read-only when it comes out of a Block
 }
 

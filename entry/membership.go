@@ -1,14 +1,26 @@
 package entry
 
-import "github.com/troupe-raft/troupe/raft"
+import (
+	"slices"
 
-// membershipVersion is the first element of an encoded Membership.
-const membershipVersion = 1
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// The first element of an encoded Membership. Members have a fourth field in the second version, which is written only when one is set:
+// nodes of the release before know none.
+const (
+	membershipVersion       = 1
+	membershipVersionStores = 2
+)
 
 // AppendMembership appends m's encoding to b, the msgpack value
-// [version, voters, outgoing, learners, [[id, addr, tag], ...]], and returns the extended slice.
+// [version, voters, outgoing, learners, [[id, addr, tag, store], ...]], and returns the extended slice. Version 1 has no stores.
 func AppendMembership(b []byte, m raft.Membership) []byte {
-	b = append(b, fixArray|5, membershipVersion)
+	version := byte(membershipVersion)
+	if slices.ContainsFunc(m.Members, func(e raft.Member) bool { return e.Store != 0 }) {
+		version = membershipVersionStores
+	}
+	b = append(b, fixArray|5, version)
 	for _, ids := range [...][]raft.NodeID{m.Voters, m.Outgoing, m.Learners} {
 		b = appendArray(b, len(ids))
 		for _, id := range ids {
@@ -17,9 +29,16 @@ func AppendMembership(b []byte, m raft.Membership) []byte {
 	}
 	b = appendArray(b, len(m.Members))
 	for _, e := range m.Members {
-		b = appendUint(append(b, fixArray|3), uint64(e.ID))
+		fields := byte(3)
+		if version == membershipVersionStores {
+			fields = 4
+		}
+		b = appendUint(append(b, fixArray|fields), uint64(e.ID))
 		b = appendStr(b, e.Addr)
 		b = appendStr(b, e.Tag)
+		if version == membershipVersionStores {
+			b = appendUint(b, e.Store)
+		}
 	}
 	return b
 }
@@ -31,10 +50,11 @@ func DecodeMembership(b []byte) (raft.Membership, error) {
 	if c.byte() != fixArray|5 || c.bad {
 		return raft.Membership{}, corrupt("not a membership")
 	}
-	if v := c.byte(); c.bad || v != membershipVersion {
-		return raft.Membership{}, corrupt("membership of version %d, known is %d", v, membershipVersion)
+	v := c.byte()
+	if c.bad || v != membershipVersion && v != membershipVersionStores {
+		return raft.Membership{}, corrupt("membership of version %d, known are %d and %d", v, membershipVersion, membershipVersionStores)
 	}
-	m := raft.Membership{Voters: c.ids(), Outgoing: c.ids(), Learners: c.ids(), Members: c.members()}
+	m := raft.Membership{Voters: c.ids(), Outgoing: c.ids(), Learners: c.ids(), Members: c.members(v == membershipVersionStores)}
 	switch {
 	case c.bad:
 		return raft.Membership{}, corrupt("malformed membership")
@@ -59,17 +79,24 @@ func (c *cursor) ids() []raft.NodeID {
 	return ids
 }
 
-func (c *cursor) members() []raft.Member {
+func (c *cursor) members(stores bool) []raft.Member {
 	n := c.array(4)
 	if n == 0 {
 		return nil
 	}
+	fields := byte(fixArray | 3)
+	if stores {
+		fields = fixArray | 4
+	}
 	members := make([]raft.Member, n)
 	for i := range members {
-		if c.byte() != fixArray|3 {
+		if c.byte() != fields {
 			c.bad = true
 		}
 		e := raft.Member{ID: raft.NodeID(c.uint()), Addr: c.str(), Tag: c.str()}
+		if stores {
+			e.Store = c.uint()
+		}
 		if e.ID == raft.None || i > 0 && e.ID <= members[i-1].ID {
 			c.bad = true
 		}

@@ -23,6 +23,7 @@ func TestMembershipRoundTrip(t *testing.T) {
 			{ID: 1, Addr: strings.Repeat("a", 31), Tag: strings.Repeat("b", 32)},
 			{ID: 2, Addr: strings.Repeat("c", 256), Tag: strings.Repeat("d", 65536)},
 		}},
+		{Voters: []raft.NodeID{1, 2}, Members: []raft.Member{{ID: 1, Addr: "a", Tag: "b"}, {ID: 2, Addr: "c", Tag: "d", Store: 1 << 63}}},
 	} {
 		got, err := DecodeMembership(AppendMembership([]byte("before"), m)[6:])
 		if err != nil || !reflect.DeepEqual(got, m) {
@@ -37,7 +38,8 @@ func TestMembershipRefuses(t *testing.T) {
 		"nothing":     nil,
 		"cut":         good[:len(good)-1],
 		"longer":      append(append([]byte{}, good...), 0),
-		"version":     append([]byte{0x95, 2}, good[2:]...),
+		"version":     append([]byte{0x95, 3}, good[2:]...),
+		"no stores":   append([]byte{0x95, 2}, good[2:]...),
 		"not a list":  {0x95, 1, 0, 0x90, 0x90, 0x90},
 		"voter 0":     {0x95, 1, 0x91, 0, 0x90, 0x90, 0x90},
 		"descending":  {0x95, 1, 0x92, 2, 1, 0x90, 0x90, 0x90},

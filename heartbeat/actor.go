@@ -17,6 +17,7 @@ import (
 const (
 	DefaultInterval = 50 * time.Millisecond // a third of the shortest election timeout
 	DefaultMaxBeats = 4096
+	DefaultStall    = 500 * time.Millisecond // or 4 intervals
 )
 
 // A Config fixes the heartbeat of one host.
@@ -24,9 +25,12 @@ type Config struct {
 	Stage    stage.Stage
 	Interval time.Duration // between pulses; default 50ms
 	MaxBeats int           // in one Pulse, which bounds its frame; default 4096
-	Sender   func(raft.NodeID) *actor.PID
-	Node     raft.NodeID  // this host, the Leader in every beat
-	Log      *slog.Logger // default slog.Default()
+	// Stall is how long a group that leads may give no sign of life although asked; default 500ms, or 4 intervals if that is longer.
+	// Only time counts in which this actor itself gets its turns.
+	Stall  time.Duration
+	Sender func(raft.NodeID) *actor.PID
+	Node   raft.NodeID  // this host, the Leader in every beat
+	Log    *slog.Logger // default slog.Default()
 }
 
 // Validate reports every fault at once, or nil. Zero means the default.
@@ -36,6 +40,9 @@ func (c Config) Validate() (err error) {
 	}
 	if c.MaxBeats < 0 {
 		err = errors.Join(err, fmt.Errorf("heartbeat: MaxBeats %d is negative", c.MaxBeats))
+	}
+	if c.Stall < 0 {
+		err = errors.Join(err, fmt.Errorf("heartbeat: Stall %v is negative", c.Stall))
 	}
 	if c.Stage == nil || c.Sender == nil {
 		err = errors.Join(err, errors.New("heartbeat: Stage and Sender are needed"))
@@ -54,15 +61,18 @@ func Props(cfg Config) *actor.Props {
 	if cfg.MaxBeats == 0 {
 		cfg.MaxBeats = DefaultMaxBeats
 	}
+	if cfg.Stall == 0 {
+		cfg.Stall = max(DefaultStall, 4*cfg.Interval)
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
 	return stage.Props(cfg.Stage, func() actor.Actor {
 		return &pulser{
-			cfg: cfg, clock: cfg.Stage.Clock(),
+			cfg: cfg, clock: cfg.Stage.Clock(), watch: newWatch(cfg.Stall),
 			register: register{node: cfg.Node, groups: make(map[raft.GroupID]*group)},
 		}
-	}, stage.WithDrained(), stage.WithLogger(cfg.Log))
+	}, stage.WithDrained(0), stage.WithLogger(cfg.Log))
 }
 
 // A tick is what the clock's timer sends. Its address is its version: only the one waited for counts.
@@ -73,6 +83,7 @@ type pulser struct {
 	cfg      Config
 	clock    stage.Clock
 	register register
+	watch    watch
 	asked    []*group // want a beat now; some may have been vacated since
 
 	due     time.Duration // when the next tick should come; Clock.Now
@@ -83,23 +94,23 @@ type pulser struct {
 func (a *pulser) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *Advance:
-		if g := a.register.current(m.Group, m.Term); g != nil && m.Commit.Index > g.commit.Index {
-			g.commit = m.Commit
-			g.write()
-		}
+		a.advance(c, m)
 	case *BeatNow:
 		a.beatNow(c, m)
 	case *stage.Drained:
 		a.sendAsked(c)
 	case *tick:
 		a.tick(c, m)
-	case *Lead:
-		if g := a.register.lead(m); g != nil {
-			a.ask(c, g)
+	case *Alive:
+		if g := a.register.current(m.Group, m.Term); g != nil {
+			a.signed(c, g)
 		}
-		a.setTimer(c)
+	case *Lead:
+		a.lead(c, m)
 	case *Rest:
-		a.register.rest(m)
+		if g := a.register.rest(m); g != nil {
+			a.watch.forget(g)
+		}
 		a.setTimer(c)
 	case *actor.Started:
 		c.Send(c.Parent(), &OnDuty{})
@@ -111,11 +122,41 @@ func (a *pulser) Receive(c actor.Context) {
 	}
 }
 
+func (a *pulser) lead(c actor.Context, m *Lead) {
+	old := a.register.groups[m.Group]
+	g := a.register.lead(m)
+	if g == nil {
+		return
+	}
+	if old != nil {
+		a.watch.forget(old)
+		if old.withheld && old.term == g.term {
+			a.resumed(c, g)
+		}
+	}
+	a.watch.signed(g)
+	a.ask(c, g)
+	a.setTimer(c)
+}
+
+func (a *pulser) advance(c actor.Context, m *Advance) {
+	g := a.register.current(m.Group, m.Term)
+	if g == nil {
+		return
+	}
+	a.signed(c, g)
+	if m.Commit.Index > g.commit.Index {
+		g.commit = m.Commit
+		g.write()
+	}
+}
+
 func (a *pulser) beatNow(c actor.Context, m *BeatNow) {
 	g := a.register.current(m.Group, m.Term)
 	if g == nil {
 		return
 	}
+	a.signed(c, g)
 	if m.Round > g.round {
 		g.round = m.Round
 		g.write()
@@ -178,6 +219,7 @@ func (a *pulser) tick(c actor.Context, m *tick) {
 	}
 	a.forgetAsked()
 	now := a.clock.Now()
+	a.look(c, now-a.due)
 	for _, p := range a.register.peers {
 		to := a.cfg.Sender(p.node)
 		if to == nil {
@@ -195,7 +237,7 @@ func (a *pulser) tick(c actor.Context, m *tick) {
 
 func (a *pulser) post(c actor.Context, to *actor.PID, m *remote.Pulse) {
 	if to != nil {
-		c.Send(to, &remote.Post{Lane: remote.Main, Envelope: remote.Envelope{Message: m}})
+		c.Send(to, &remote.Post{Envelope: remote.Envelope{Message: m}})
 	}
 }
 

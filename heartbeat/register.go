@@ -19,11 +19,13 @@ type register struct {
 
 // A group that this host leads.
 type group struct {
-	term   raft.Term
-	round  uint64
-	commit raft.EntryID
-	seats  []seat // one per peer
-	asked  bool   // waits in actor.asked
+	term     raft.Term
+	round    uint64
+	commit   raft.EntryID
+	seats    []seat // one per peer
+	founders uint32
+	asked    bool // waits in actor.asked
+	attention
 }
 
 // A seat is where a group's beat stands among a peer's.
@@ -52,7 +54,7 @@ func (r *register) lead(m *Lead) *group {
 	if old != nil && m.Term < old.term {
 		return nil
 	}
-	g := &group{term: m.Term, round: m.Round, commit: m.Commit}
+	g := &group{term: m.Term, round: m.Round, commit: m.Commit, founders: m.Founders, attention: attention{id: m.Group, actor: m.Actor, peers: m.Peers}}
 	if old != nil {
 		r.vacate(old)
 		if old.term == m.Term {
@@ -63,12 +65,17 @@ func (r *register) lead(m *Lead) *group {
 		}
 	}
 	r.groups[m.Group] = g
-	for _, node := range m.Peers {
+	r.occupy(g)
+	return g
+}
+
+// occupy gives g its beats.
+func (r *register) occupy(g *group) {
+	for _, node := range g.peers {
 		if node != r.node && node != raft.None {
-			r.seat(m.Group, g, node)
+			r.seat(g.id, g, node)
 		}
 	}
-	return g
 }
 
 // current returns the group as registered in exactly this term, or nil.
@@ -79,12 +86,15 @@ func (r *register) current(id raft.GroupID, t raft.Term) *group {
 	return nil
 }
 
-// rest forgets the group unless it is known in a newer term.
-func (r *register) rest(m *Rest) {
-	if g := r.groups[m.Group]; g != nil && g.term <= m.Term {
-		r.vacate(g)
-		delete(r.groups, m.Group)
+// rest forgets the group unless it is known in a newer term, and returns what it has forgotten.
+func (r *register) rest(m *Rest) *group {
+	g := r.groups[m.Group]
+	if g == nil || g.term > m.Term {
+		return nil
 	}
+	r.vacate(g)
+	delete(r.groups, m.Group)
+	return g
 }
 
 func (r *register) seat(id raft.GroupID, g *group, node raft.NodeID) {
@@ -97,7 +107,7 @@ func (r *register) seat(id raft.GroupID, g *group, node raft.NodeID) {
 	p.owners = append(p.owners, owner{group: g, seat: len(g.seats)})
 	g.seats = append(g.seats, seat{peer: p, at: len(p.beats)})
 	p.beats = append(p.beats, remote.Beat{Group: id, Heartbeat: raft.Heartbeat{
-		Term: g.term, Leader: r.node, Round: g.round, Commit: g.commit,
+		Term: g.term, Leader: r.node, Round: g.round, Commit: g.commit, Founders: g.founders,
 	}})
 }
 

@@ -83,6 +83,7 @@ type bench struct {
 	parent *actor.PID
 	beat   *actor.PID
 	duty   int
+	told   []any // to the parent, but for OnDuty
 	peers  map[raft.NodeID]*actor.PID
 	pulses map[raft.NodeID][]*remote.Pulse
 	logged strings.Builder
@@ -115,6 +116,10 @@ func newBench(t *testing.T, nodes ...raft.NodeID) *bench {
 			}))
 		case *OnDuty:
 			b.duty++
+		case *Stalled:
+			b.told = append(b.told, *m)
+		case *Resumed:
+			b.told = append(b.told, *m)
 		case func(actor.Context):
 			m(c)
 		}

@@ -17,6 +17,7 @@ import (
 type settings struct {
 	batchBytes int
 	inFlight   int
+	answers    int
 	log        *slog.Logger
 }
 
@@ -31,19 +32,26 @@ func WithBatchBytes(n int) Option { return func(s *settings) { s.batchBytes = ma
 // syncs at a time keeps it busy.
 func WithInFlight(n int) Option { return func(s *settings) { s.inFlight = max(n, 1) } }
 
+// WithAnswers bounds, for each group, the writes that store nothing and wait for one batch; default DefaultAnswers. The oldest are dropped, and with
+// them their deliveries.
+func WithAnswers(n int) Option { return func(s *settings) { s.answers = max(n, 1) } }
+
+// DefaultAnswers is as many as a leader's heartbeats in some seconds ask for.
+const DefaultAnswers = 64
+
 // WithLogger is where oddities are reported; default slog.Default().
 func WithLogger(l *slog.Logger) Option { return func(s *settings) { s.log = l } }
 
 // Props makes the Props of the one persister of s. It is not to be restarted on the same Storage after a panic.
 func Props(st stage.Stage, s Storage, opts ...Option) *actor.Props {
-	set := settings{batchBytes: 4 << 20, inFlight: 4, log: slog.Default()}
+	set := settings{batchBytes: 4 << 20, inFlight: 4, answers: DefaultAnswers, log: slog.Default()}
 	for _, opt := range opts {
 		opt(&set)
 	}
 	produce := func() actor.Actor {
 		return &persister{settings: set, storage: s, groups: map[raft.GroupID]*member{}}
 	}
-	return stage.Props(st, produce, stage.WithDrained(), stage.WithLogger(set.log))
+	return stage.Props(st, produce, stage.WithDrained(0), stage.WithLogger(set.log))
 }
 
 // A persister gathers writes into flights, has them committed, and lets go what waited for them.
@@ -150,7 +158,32 @@ func (p *persister) write(m *Write) {
 		p.deliver(m, nil)
 		return
 	}
-	p.add(Op{Group: m.Group}, m, 0) // changes nothing, but is rejected when an earlier write of its group was
+	p.answer(m)
+}
+
+// answer has a write that stores nothing wait for the open flight. Its group may be asked without end while the disk is stuck, and nothing else
+// bounds what is answered: of many the oldest are dropped. The network may lose them just as well, so whoever asked asks again.
+func (p *persister) answer(m *Write) {
+	op := Op{Group: m.Group} // changes nothing, but is rejected when an earlier write of its group was
+	if m.Ack != nil {
+		p.add(op, m, 0)
+		return
+	}
+	a := p.filling().answers[m.Group]
+	if a == nil {
+		a = &answers{}
+		p.add(op, a, 0)
+		p.filling().answers[m.Group] = a
+	}
+	if len(a.writes) == p.answers {
+		if !a.dropped {
+			a.dropped = true
+			p.log.Warn("the disk is slow: the oldest of a group's answers that wait for it are dropped", "group", m.Group, "kept", len(a.writes))
+		}
+		a.writes[0] = nil
+		a.writes = a.writes[1:]
+	}
+	a.writes = append(a.writes, m)
 }
 
 // deliver sends what waited for m, whose durability ack may hold.

@@ -75,6 +75,8 @@ func (s *Store) run(w *writer, t *task) {
 			s.fail(err)
 		}
 		s.syncs <- t
+	case t.loaded != nil && s.damage(t.group) != nil:
+		t.loaded(raft.State{}, false, s.damage(t.group))
 	case t.loaded != nil:
 		w.load(t)
 	default:
@@ -145,12 +147,11 @@ func (w *writer) commit(t *task) (err error) {
 	w.begin()
 	for i := range t.ops {
 		if err := w.op(t, &t.ops[i]); err != nil {
-			var broken *invariantError
-			if !errors.As(err, &broken) {
+			if !ofGroup(err) {
 				return err
 			}
 			t.ops[i].Err = err
-			w.forget(t.ops[i].Group) // nothing that comes after may be acknowledged
+			w.reject(t.ops[i].Group, err)
 		}
 	}
 	if w.batch.Empty() && w.unsynced {
@@ -169,6 +170,34 @@ func (w *writer) commit(t *task) (err error) {
 		t.batch = w.batch
 	}
 	return nil
+}
+
+// reject takes nothing more from a group: nothing that comes after may be acknowledged. One that is damaged is neither read nor loaded again,
+// since a load cannot notice every damage: that of a log whose end is gone.
+func (s *Store) reject(g raft.GroupID, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.groups, g)
+	if corrupt := (*CorruptError)(nil); errors.As(err, &corrupt) {
+		s.damaged[g] = err
+	}
+}
+
+// damage is what a write of g has met.
+func (s *Store) damage(g raft.GroupID) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.damaged[g]
+}
+
+// ofGroup says whether an op failed for its own group's sake: it broke an invariant, or met damage. What Pebble could not read
+// or write is the store's failure.
+func ofGroup(err error) bool {
+	var (
+		broken  *invariantError
+		corrupt *CorruptError
+	)
+	return errors.As(err, &broken) || errors.As(err, &corrupt) && !corrupt.unread
 }
 
 func (w *writer) begin() {

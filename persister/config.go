@@ -16,7 +16,9 @@ type Config struct {
 	FS      vfs.FS      // default vfs.Default, the machine's
 	Cluster string      // the cluster's id: a store opens for no other
 	Node    raft.NodeID // the host's id: a store opens for no other
-	Log     *slog.Logger
+	// Founders is a checksum of the cluster's founding members, or 0. A new folder keeps it; an old one keeps what it has: Store.Founders.
+	Founders uint32
+	Log      *slog.Logger
 
 	CacheBytes    int64         // for reads from disk; default 8 MiB
 	MemTableBytes uint64        // what is gathered in memory before it is sorted to disk; allocated as needed; default 128 MiB: what a snapshot makes obsolete before it is full never reaches a table

@@ -29,12 +29,15 @@ type Store struct {
 	slow interface{ Close() error } // the watch for a slow disk
 	db   *pebble.DB
 
-	mu     sync.RWMutex
-	groups map[raft.GroupID]*group // those loaded
+	mu      sync.RWMutex
+	groups  map[raft.GroupID]*group // those loaded
+	damaged map[raft.GroupID]error  // whose writes met damage, until they are destroyed
 
 	failure atomic.Pointer[error]
 	notifyM sync.Mutex
 	notify  []func(error) // under notifyM
+
+	lineage lineage
 
 	queue  queue
 	loads  loading
@@ -66,15 +69,18 @@ func Open(cfg Config) (*Store, error) {
 	}
 	cfg = cfg.withDefaults()
 	s := &Store{
-		cfg: cfg, log: cfg.Log, groups: map[raft.GroupID]*group{},
+		cfg: cfg, log: cfg.Log, groups: map[raft.GroupID]*group{}, damaged: map[raft.GroupID]error{},
 		syncs: make(chan *task, 64), synced: make(chan struct{}), closed: make(chan struct{}),
 	}
 	s.queue.ready = make(chan struct{}, 1)
-	home, err := enter(cfg.FS, cfg.Dir, identity{Format: identityFormat, Cluster: cfg.Cluster, Node: cfg.Node})
+	home, err := enter(cfg.FS, cfg.Dir, identity{Format: identityFormat, Cluster: cfg.Cluster, Node: cfg.Node, Founders: cfg.Founders})
 	if err != nil {
 		return nil, err
 	}
 	s.home = home
+	if err := s.lineage.begin(home); err != nil {
+		return nil, errors.Join(err, home.close())
+	}
 	s.ice = &freezer{FS: cfg.FS, home: home, report: s.diskFailed}
 	fs, slow := vfs.WithDiskHealthChecks(s.ice, cfg.SlowDisk, nil, func(i vfs.DiskSlowInfo) {
 		s.log.Warn("disk is slow", "operation", i.String())
@@ -152,6 +158,13 @@ func (s *Store) fail(err error) {
 		f(err)
 	}
 	s.queue.wake()
+}
+
+// Founders is the Config.Founders that the folder was made with, or 0.
+func (s *Store) Founders() uint32 {
+	s.lineage.mu.Lock()
+	defer s.lineage.mu.Unlock()
+	return s.home.id.Founders
 }
 
 // OnFailure implements Storage.
@@ -242,6 +255,9 @@ func (s *Store) sweep() error {
 			continue
 		}
 		r, err := s.record(raft.GroupID(g))
+		if err != nil && ofGroup(err) { // which its load will tell
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,8 @@ package persister
 
 import (
 	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-raft/troupe/raft"
 )
 
 // none is the op of a load that only waits for what it has seen.
@@ -10,7 +12,13 @@ const none = -1
 // A waiter is a message that is answered when its flight is durable.
 type waiter struct {
 	op      int // its place in flight.ops, or none
-	message any // *Write, *Compact, *Destroy or *read
+	message any // *Write, *answers, *Compact, *Destroy or *read
+}
+
+// answers are the latest writes of a group that store nothing, one after the other: one op stands for all of them.
+type answers struct {
+	writes  []*Write
+	dropped bool // earlier ones
 }
 
 // A flight is what is committed together, and who waits for it. It comes back to the persister as a message when
@@ -19,7 +27,8 @@ type flight struct {
 	owner   *persister
 	ops     []Op
 	waiters []waiter
-	acks    int // of waiters
+	answers map[raft.GroupID]*answers // to which a group's next ones are added; of groups of which nothing else has come since
+	acks    int                       // of waiters
 	bytes   int
 	landed  func(error) // f.land, bound once
 }
@@ -30,7 +39,7 @@ func (p *persister) filling() *flight {
 		if n := len(p.spare); n > 0 {
 			p.open, p.spare = p.spare[n-1], p.spare[:n-1]
 		} else {
-			p.open = &flight{owner: p}
+			p.open = &flight{owner: p, answers: map[raft.GroupID]*answers{}}
 			p.open.landed = p.open.land
 		}
 	}
@@ -49,6 +58,7 @@ func (p *persister) wait(op int, message any) {
 // add puts an op on the open flight, and closes it when it is full.
 func (p *persister) add(op Op, message any, bytes int) {
 	f := p.filling()
+	delete(f.answers, op.Group)
 	p.wait(len(f.ops), message)
 	f.ops = append(f.ops, op)
 	if f.bytes += bytes; f.bytes >= p.batchBytes {
@@ -131,6 +141,14 @@ func (f *flight) answer(p *persister, w waiter, ack *Persisted) {
 			return
 		}
 		p.rejected(m.ReplyTo, err)
+	case *answers:
+		if err != nil {
+			p.rejected(m.writes[0].ReplyTo, err)
+			return
+		}
+		for _, w := range m.writes {
+			p.deliver(w, nil)
+		}
 	case *Compact:
 		if err == nil {
 			p.tell(m.ReplyTo, &Compacted{Group: m.Group, Meta: m.Meta})
@@ -147,7 +165,7 @@ func (f *flight) answer(p *persister, w waiter, ack *Persisted) {
 	}
 }
 
-// rejected stops a group that broke an invariant. The storage takes nothing more from it.
+// rejected stops a group that broke an invariant or whose log is damaged. The storage takes nothing more from it.
 func (p *persister) rejected(to *actor.PID, err error) {
 	p.log.Error("write rejected", "reason", err)
 	p.tell(to, &StoreFailed{Err: err})
@@ -167,6 +185,7 @@ func (p *persister) back(f *flight) {
 	if cap(f.ops) <= 1<<12 { // keep what is usual, not what was once
 		clear(f.ops)
 		clear(f.waiters)
+		clear(f.answers)
 		f.ops, f.waiters, f.acks, f.bytes = f.ops[:0], f.waiters[:0], 0, 0
 		p.spare = append(p.spare, f)
 	}

@@ -28,6 +28,8 @@ func FuzzRecords(f *testing.F) {
 	f.Add(key, record{gen: 3, alive: true}.encode(key), uint(9))
 	key = appendKey(nil, 7, 1, hardPart)
 	f.Add(key, encodeHard(key, raft.HardState{Term: 5, Vote: 2}), uint(40))
+	f.Add(key, encodeHard(key, raft.HardState{Term: 5, Vote: 2, Promise: 150_000_000}), uint(150))
+	f.Add(key, encodeHard(key, raft.HardState{Term: 5, Vote: 2, Doubt: true, Promise: 1}), uint(130))
 	key = appendKey(nil, 7, 1, metaPart)
 	f.Add(key, meta{snapshot: raft.SnapshotMeta{Index: 9, Term: 2, Membership: founding}, prev: raft.EntryID{Index: 4, Term: 1}}.encode(key), uint(300))
 	f.Add([]byte("k"), append([]byte{valueVersion}, bytes.Repeat([]byte{0xdd, 0xff}, 40)...), uint(1))

@@ -61,6 +61,11 @@ type identity struct {
 	// Ready is written when the database exists. Before that it may be half made and
 	// is made anew; after that it must be there.
 	Ready bool `json:"ready"`
+	// Store and Start are of the last start that spoke to others (raft.Incarnation); 0 in folders of a release without them.
+	Store uint64 `json:"store,omitempty"`
+	Start uint64 `json:"start,omitempty"`
+	// Founders is the checksum of the founding members that the folder was made with (Config.Founders); 0: not known.
+	Founders uint32 `json:"founders,omitempty"`
 }
 
 func (id identity) encode() []byte {
@@ -107,13 +112,13 @@ func enter(fs vfs.FS, dir string, want identity) (_ *home, err error) {
 	h := &home{fs: fs, dir: dir, id: want}
 	switch info, err := fs.Stat(dir); {
 	case oserror.IsNotExist(err):
-		if err := makeDir(fs, dir); err != nil {
-			return nil, failed(dir, "cannot be made", err)
-		}
 	case err != nil:
 		return nil, failed(dir, "cannot be read", err)
 	case !info.IsDir():
 		return nil, refuse(dir, ErrNotStore, "is not a folder")
+	}
+	if err := makeDir(fs, dir); err != nil {
+		return nil, failed(dir, "cannot be made", err)
 	}
 	names, err := fs.List(dir)
 	if err != nil {
@@ -223,16 +228,4 @@ func syncDir(fs vfs.FS, dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
-}
-
-// makeDir makes dir and syncs the folder above it, without which it might not survive a power cut.
-func makeDir(fs vfs.FS, dir string) error {
-	if err := fs.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	parent := fs.PathDir(dir)
-	if parent == "" || parent == dir {
-		return nil
-	}
-	return syncDir(fs, parent)
 }

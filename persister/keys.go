@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"time"
 
 	"github.com/troupe-raft/troupe/entry"
 	"github.com/troupe-raft/troupe/raft"
@@ -100,17 +101,37 @@ func decodeRecord(key, value []byte) (record, error) {
 	return record{gen: generation(binary.BigEndian.Uint32(v)), alive: v[4] == 1}, nil
 }
 
+// encodeHard writes the doubt and the promise only where there are any.
 func encodeHard(key []byte, h raft.HardState) []byte {
 	v := binary.BigEndian.AppendUint64([]byte{valueVersion}, uint64(h.Term))
-	return appendSum(key, binary.BigEndian.AppendUint64(v, uint64(h.Vote)))
+	v = binary.BigEndian.AppendUint64(v, uint64(h.Vote))
+	doubt := byte(0)
+	if h.Doubt {
+		doubt = 1
+	}
+	switch {
+	case h.Promise > 0:
+		v = binary.BigEndian.AppendUint64(append(v, doubt), uint64(h.Promise))
+	case h.Doubt:
+		v = append(v, doubt)
+	}
+	return appendSum(key, v)
 }
 
-func decodeHard(key, value []byte) (raft.HardState, error) {
+func decodeHard(key, value []byte) (h raft.HardState, err error) {
 	v, err := checked(key, value)
-	if err != nil || len(v) != 16 {
+	n := len(v)
+	if err != nil || n != 16 && n != 17 && n != 25 || n > 16 && v[16] > 1 || n == 17 && v[16] == 0 {
+		return h, errDamaged
+	}
+	h = raft.HardState{Term: raft.Term(binary.BigEndian.Uint64(v)), Vote: raft.NodeID(binary.BigEndian.Uint64(v[8:])), Doubt: n > 16 && v[16] == 1}
+	if n == 25 {
+		h.Promise = time.Duration(binary.BigEndian.Uint64(v[17:]))
+	}
+	if h.Promise < 0 || n == 25 && h.Promise == 0 {
 		return raft.HardState{}, errDamaged
 	}
-	return raft.HardState{Term: raft.Term(binary.BigEndian.Uint64(v)), Vote: raft.NodeID(binary.BigEndian.Uint64(v[8:]))}, nil
+	return h, nil
 }
 
 // A meta is what precedes the log: the snapshot, and the last entry that is gone, which may be older.

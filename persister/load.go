@@ -157,6 +157,7 @@ func (s *Store) readLog(it *pebble.Iterator, id raft.GroupID, g *group, state *r
 		}
 		g.last = raft.EntryID{Index: b.Last(), Term: b.Term()}
 		state.Bytes += b.Size()
+		state.Stamp = max(state.Stamp, b.Stamp())
 		if n := len(state.Runs); n > 0 && state.Runs[n-1].Term == b.Term() {
 			state.Runs[n-1].Last = b.Last()
 		} else {
@@ -173,7 +174,7 @@ func (s *Store) readLog(it *pebble.Iterator, id raft.GroupID, g *group, state *r
 		}
 	}
 	if err := it.Error(); err != nil {
-		return s.corrupt(id, g.last.Index+1, "log cannot be read", err)
+		return s.unread(id, g.last.Index+1, "log cannot be read", err)
 	}
 	return nil
 }
@@ -202,6 +203,8 @@ func (s *Store) Blocks(id raft.GroupID, from, to raft.Index, maxBytes int) ([]*e
 	defer s.users.Done()
 	g, ok := s.known(id)
 	switch {
+	case !ok && s.damage(id) != nil:
+		return nil, s.damage(id)
 	case !ok || from > to:
 		return nil, fmt.Errorf("group %d, index %d: %w", id, from, ErrMissing)
 	case from <= g.prev.Index:
@@ -250,7 +253,7 @@ func (s *Store) collect(it *pebble.Iterator, id raft.GroupID, gen generation, fr
 		if len(blocks) > 0 {
 			value, err := it.ValueAndErr()
 			if err != nil {
-				return nil, s.corrupt(id, blocks[len(blocks)-1].Last()+1, "block cannot be read", err)
+				return nil, s.unread(id, blocks[len(blocks)-1].Last()+1, "block cannot be read", err)
 			}
 			if size += len(value); size > maxBytes {
 				break
@@ -271,7 +274,7 @@ func (s *Store) collect(it *pebble.Iterator, id raft.GroupID, gen generation, fr
 		blocks = append(blocks, b)
 	}
 	if err := it.Error(); err != nil {
-		return nil, s.corrupt(id, from, "log cannot be read", err)
+		return nil, s.unread(id, from, "log cannot be read", err)
 	}
 	if len(blocks) == 0 {
 		return nil, fmt.Errorf("group %d, index %d: %w", id, from, ErrMissing)

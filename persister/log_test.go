@@ -345,3 +345,22 @@ func TestReadOvertakenByReset(t *testing.T) {
 		t.Errorf("got %v, want %v", err, ErrMissing)
 	}
 }
+
+// The latest time that the log carries comes with it, as the sessions' clock goes on from there.
+func TestLatestStampIsLoaded(t *testing.T) {
+	r := start(t, config(vfs.NewCrashableMem(), "d"))
+	stamped := func(first raft.Index, stamp int64) *entry.Block {
+		var b entry.Builder
+		b.Append(raft.NoOp, 0, entry.Timed, stamp, nil)
+		b.Append(raft.Command, 0, 0, 0, []byte("x"))
+		return b.Seal(1, first)
+	}
+	r.loaded(1)
+	for i, want := range []int64{70, 90} {
+		r.write(1, stamped(raft.Index(3*i+1), want), block(1, raft.Index(3*i+3), 1))
+		if l := r.load(1); l.State.Stamp != want {
+			t.Errorf("the stamp is %d, want %d", l.State.Stamp, want)
+		}
+	}
+	r.stopped()
+}

@@ -14,7 +14,8 @@ type Delivery struct {
 }
 
 // Write stores, as one atomic change, whatever of Hard, Reset and Blocks is set. Group → persister, which owns
-// the message from then on.
+// the message from then on. One that sets none of these, nor Ack, holds back answers to peers: while the disk is slow the oldest of many are
+// dropped, as the network might.
 type Write struct {
 	Group raft.GroupID
 	Hard  *raft.HardState
@@ -74,7 +75,8 @@ type Destroy struct {
 }
 
 // Destroyed answers Destroy. The group's data is gone for good unless Err is set: then the store failed, and
-// nobody knows. Files that could not be removed are removed when the store is opened next.
+// nobody knows, or nothing was done since what says of which generation the group is is damaged (*CorruptError). Files that could not be
+// removed are removed when the store is opened next.
 type Destroyed struct {
 	Group raft.GroupID
 	Err   error
@@ -82,6 +84,6 @@ type Destroyed struct {
 
 // StoreFailed says that the store acknowledges nothing any more. It is told once to every loaded group at the
 // first failed write or sync, and answers every message that comes later. A group that
-// broke an invariant, say with a gap in its log, is told so alone, in answer to that message and to every later
-// Write and Compact until it is loaded again.
+// broke an invariant, say with a gap in its log, or whose stored log turned out to be damaged (*CorruptError), is told so alone, in answer to
+// that message and to every later Write and Compact until it is loaded again.
 type StoreFailed struct{ Err error }

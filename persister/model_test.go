@@ -2,6 +2,7 @@ package persister
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -25,6 +26,8 @@ type history struct {
 	terms   []raft.Term // of the entries after prev
 	changes []raft.Change
 	past    []moment // after each change, and before the first
+
+	rejected bool // a write of it was sent that no correct group asks for: it must be loaded again
 }
 
 type moment struct {
@@ -203,7 +206,7 @@ func (w *world) play() bool {
 	for range 1 + w.rng.IntN(4) {
 		g := w.rng.IntN(len(w.groups))
 		h := &w.groups[g]
-		if !h.alive || w.rng.IntN(20) == 0 {
+		if !h.alive || h.rejected || w.rng.IntN(20) == 0 {
 			for ; pending > 0; pending-- {
 				if !w.answered() {
 					return false
@@ -212,6 +215,12 @@ func (w *world) play() bool {
 			if !w.reload(h) {
 				return false
 			}
+			continue
+		}
+		if w.rng.IntN(12) == 0 { // in the others' batch, and as if it had not been
+			h.rejected = true
+			w.send(&Write{Group: h.id, Hard: &raft.HardState{Term: h.hard.Term + 100}, Blocks: []*entry.Block{block(h.hard.Term+100, h.last()+2, 1)}, ReplyTo: w.me})
+			pending++
 			continue
 		}
 		m := h.next(w.rng)
@@ -258,6 +267,9 @@ func (w *world) answered() bool {
 			return false
 		}
 	case *StoreFailed:
+		if broken := (*invariantError)(nil); errors.As(m.Err, &broken) {
+			return true
+		}
 		w.failed++
 		return false
 	default:
@@ -269,6 +281,7 @@ func (w *world) answered() bool {
 // reload loads a group, perhaps released before, which founds it when it does not live. All that was written must be seen.
 func (w *world) reload(h *history) bool {
 	w.t.Helper()
+	h.rejected = false
 	if h.alive && w.rng.IntN(2) == 0 {
 		w.send(&Release{Group: h.id})
 	}

@@ -24,7 +24,8 @@ func broken(g raft.GroupID, format string, args ...any) error {
 	return &invariantError{g, fmt.Sprintf(format, args...)}
 }
 
-// op adds one op to the batch, or nothing of it when it breaks an invariant. Any other error is the store's.
+// op adds one op to the batch, or nothing of it when it fails for its group's sake (ofGroup): what may meet damage is read before anything
+// is added. Any other error is the store's.
 func (w *writer) op(t *task, o *Op) error {
 	if o.Destroy {
 		return w.destroy(t, o.Group)
@@ -44,13 +45,13 @@ func (w *writer) op(t *task, o *Op) error {
 			return err
 		}
 	}
-	if err := w.store(&g, o); err != nil {
-		return err
-	}
-	if o.Compact != nil {
+	if o.Compact != nil { // reads, too; and nothing of what store adds comes with it but Hard, which it does not touch
 		if err := w.compact(&g, o); err != nil {
 			return err
 		}
+	}
+	if err := w.store(&g, o); err != nil {
+		return err
 	}
 	g.batch = w.number
 	w.mu.Lock()
@@ -177,13 +178,15 @@ func (w *writer) destroy(t *task, id raft.GroupID) error {
 	w.mu.Lock()
 	known, loaded := w.groups[id]
 	delete(w.groups, id)
+	delete(w.damaged, id)
 	w.mu.Unlock()
-	r, err := w.record(id)
-	if err != nil {
-		return err
-	}
+	var r record
 	if loaded && !known.loading {
 		r = record{gen: known.gen, alive: true} // perhaps founded in this very batch
+	} else if stored, err := w.record(id); err != nil {
+		return err
+	} else {
+		r = stored
 	}
 	if !r.alive {
 		return nil
@@ -225,6 +228,11 @@ func (r record) next() record {
 	return record{gen: r.gen + 1}
 }
 
+// corrupt is the error of damage, unread that of a read that failed, which Pebble may take for damage of a file of its own.
 func (s *Store) corrupt(g raft.GroupID, i raft.Index, what string, err error) error {
 	return &CorruptError{Dir: s.cfg.Dir, Group: g, Index: i, Reason: what, Err: err}
+}
+
+func (s *Store) unread(g raft.GroupID, i raft.Index, what string, err error) error {
+	return &CorruptError{Dir: s.cfg.Dir, Group: g, Index: i, Reason: what, Err: err, unread: true}
 }

@@ -27,7 +27,7 @@ func (s *Store) at(it *pebble.Iterator, id raft.GroupID, keep bool) (*entry.Bloc
 	}
 	raw, err := it.ValueAndErr()
 	if err != nil {
-		return nil, s.corrupt(id, i, "block cannot be read", err)
+		return nil, s.unread(id, i, "block cannot be read", err)
 	}
 	if keep {
 		raw = bytes.Clone(raw)
@@ -89,7 +89,7 @@ func (w *writer) cut(it *pebble.Iterator, g *group, id raft.GroupID, first *entr
 	switch {
 	case it.Error() != nil:
 		return it.Error()
-	case before.Index != first.First()-1 && before.Index != g.prev.Index || before.Index < g.prev.Index:
+	case before.Index != first.First()-1:
 		return w.corrupt(id, first.First()-1, "block is missing", nil)
 	case first.Term() < before.Term:
 		return broken(id, "%v after term %d", first, before.Term)
@@ -196,6 +196,8 @@ func (w *writer) around(it *pebble.Iterator, g *group, id raft.GroupID, i raft.I
 	case !it.Next():
 		return at, 0, missing()
 	}
-	keep, _ = blockIndex(it.Key())
+	if keep, _ = blockIndex(it.Key()); keep != i+1 {
+		return at, 0, missing()
+	}
 	return at, keep, nil
 }

@@ -34,9 +34,9 @@ type Storage interface {
 	Load(g raft.GroupID, done func(raft.State, bool, error))
 	// Commit applies ops in order, each of them atomically, and calls done once they and all earlier ones are
 	// durable, on any goroutine, possibly before Commit returns, but never before the done of an earlier Commit.
-	// After the first error every done gets one. An op that breaks an invariant is left out and says so in Err,
-	// which is set before done is called, and its group becomes unknown. An op of an unknown group breaks one, even if
-	// it changes nothing, unless it destroys. ops is the storage's until done is called.
+	// After the first error every done gets one. An op that breaks an invariant, or that meets damage in what is stored of its group, is left
+	// out and says so in Err, which is set before done is called, and its group becomes unknown; the others go on. An op of an unknown
+	// group breaks one, even if it changes nothing, unless it destroys. ops is the storage's until done is called.
 	Commit(ops []Op, done func(error))
 	// Forget makes g unknown to Commit and Blocks.
 	Forget(g raft.GroupID)
@@ -56,7 +56,7 @@ type Op struct {
 	Compact *raft.SnapshotMeta // with Through; not together with Found, Reset or Blocks
 	Through raft.Index
 	Destroy bool
-	Err     error // set by Commit: the invariant that the op breaks
+	Err     error // set by Commit: the invariant that the op breaks, or the *CorruptError that it met
 }
 
 // A CorruptError says where stored data is damaged and how. Nothing is ever assumed in its place.
@@ -66,6 +66,8 @@ type CorruptError struct {
 	Index  raft.Index // of the log; 0: not in the log
 	Reason string
 	Err    error // what found it; may be nil
+
+	unread bool // reading failed: that is the store's failure, whatever the group
 }
 
 func (e *CorruptError) Error() string {

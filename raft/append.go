@@ -30,9 +30,6 @@ func (n *Node) appendOwn(count Index, kind Kind, m *Membership) Run {
 
 // onAppend is AppendEntries of Figure 2, receiver's side.
 func (n *Node) onAppend(m *AppendEntries) {
-	if m.Leader != n.from || !m.wellFormed() {
-		return
-	}
 	if m.Term < n.hard.Term {
 		n.send(n.from, &AppendEntriesReply{Term: n.hard.Term, Prev: m.Prev.Index}, false)
 		return
@@ -50,7 +47,9 @@ func (n *Node) onAppend(m *AppendEntries) {
 	// Not the follower's own last index: what lies after end may still differ from the leader's log.
 	n.commit = max(n.commit, min(m.Commit, end))
 	// The leader has all that is committed (Leader Completeness), so the logs match there in any case.
-	n.send(n.from, &AppendEntriesReply{Term: n.hard.Term, Success: true, Match: max(end, n.commit), Prev: m.Prev.Index}, true)
+	n.send(n.from, &AppendEntriesReply{
+		Term: n.hard.Term, Success: true, Match: max(end, n.commit), Prev: m.Prev.Index, Doubt: n.doubt(),
+	}, true)
 }
 
 func (n *Node) refuseAppend(m *AppendEntries) {
@@ -61,7 +60,7 @@ func (n *Node) refuseAppend(m *AppendEntries) {
 	if !ok || hint.Index < n.commit {
 		hint = n.commitID()
 	}
-	n.send(n.from, &AppendEntriesReply{Term: n.hard.Term, Prev: m.Prev.Index, Hint: hint}, false)
+	n.send(n.from, &AppendEntriesReply{Term: n.hard.Term, Prev: m.Prev.Index, Hint: hint, Doubt: n.doubt()}, false)
 }
 
 // merge takes the entries of m that are missing here. Only a conflict removes any (§5.3), so that an
@@ -106,7 +105,7 @@ func (n *Node) truncate(from Index) {
 	if from <= n.commit {
 		n.broken("Leader Completeness", "entry %d is to be replaced but %d is committed", from, n.commit)
 	}
-	n.doubt(from)
+	n.recast(from)
 	n.log.truncate(from)
 	k := len(n.changes)
 	for k > 0 && n.changes[k-1].Index >= from {
@@ -115,9 +114,9 @@ func (n *Node) truncate(from Index) {
 	n.changes = n.changes[:k]
 }
 
-// doubt notes that the entries from index from on are about to be replaced: acknowledgements of earlier writes
+// recast notes that the entries from index from on are about to be replaced: acknowledgements of earlier writes
 // of this term, which name only an index, must not confirm the new ones.
-func (n *Node) doubt(from Index) {
+func (n *Node) recast(from Index) {
 	if n.cut == 0 || from < n.cut {
 		n.cut = from
 	}
@@ -130,7 +129,9 @@ func (n *Node) persisted(p Persisted) {
 	if p.Term > n.hard.Term || p.Hard.Term > n.hard.Term {
 		return
 	}
-	if h := p.Hard; h.Term > n.onDisk.Term || h.Term == n.onDisk.Term && h.Vote != None {
+	h := p.Hard
+	n.promise.kept, h.Promise = h.Promise, 0
+	if h.Term > n.onDisk.Term || h.Term == n.onDisk.Term && h.Vote != None {
 		n.onDisk = h
 	}
 	if p.Term == n.hard.Term {
@@ -145,28 +146,6 @@ func (n *Node) persisted(p Persisted) {
 		n.countVotes()
 	case Leader:
 		n.advanceCommit()
+		n.vouch()
 	}
-}
-
-// wellFormed reports whether m is something a leader could have sent: its runs follow Prev without gaps, terms
-// never fall, none is newer than the leader's own, and the changes lie within.
-func (m *AppendEntries) wellFormed() bool {
-	if m.Term == 0 || m.Prev.Term > m.Term || (m.Prev.Index == 0) != (m.Prev.Term == 0) {
-		return false
-	}
-	at := m.Prev
-	for _, r := range m.Runs {
-		if r.First != at.Index+1 || r.First == 0 || r.Last < r.First || r.Term == 0 || r.Term < at.Term || r.Term > m.Term {
-			return false
-		}
-		at = EntryID{Index: r.Last, Term: r.Term}
-	}
-	before := m.Prev.Index
-	for _, c := range m.Changes {
-		if c.Index <= before || c.Index > at.Index || c.Membership.Validate() != nil {
-			return false
-		}
-		before = c.Index
-	}
-	return true
 }

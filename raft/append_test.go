@@ -3,6 +3,7 @@ package raft
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -110,18 +111,12 @@ func TestCommittedEntriesAreNeverReplaced(t *testing.T) {
 		return s
 	}
 	s := fresh()
-	breaks(t, "Leader Completeness", func() {
-		s.Step(s.at, Received{2, &AppendEntries{Term: 5, Leader: 2, Prev: EntryID{1, 1}, Runs: []Run{{2, 2, 5}}}})
-	})
+	s.impossible(Contradicts, 2, &AppendEntries{Term: 5, Leader: 2, Prev: EntryID{1, 1}, Runs: []Run{{2, 2, 5}}})
 	s = fresh()
-	breaks(t, "Leader Completeness", func() {
-		s.Step(s.at, Received{2, &AppendEntries{Term: 5, Leader: 2, Prev: EntryID{2, 3}}})
-	})
+	s.impossible(Contradicts, 2, &AppendEntries{Term: 5, Leader: 2, Prev: EntryID{2, 3}})
 	compacted := State{Hard: HardState{Term: 5}, Snapshot: SnapshotMeta{Index: 4, Term: 3, Membership: voters(1, 2, 3)}, Prev: EntryID{4, 3}}
 	s = newSubject(t, compacted)
-	breaks(t, "Leader Completeness", func() {
-		s.Step(s.at, Received{2, &AppendEntries{Term: 5, Leader: 2, Prev: EntryID{1, 1}, Runs: []Run{{2, 6, 2}}}})
-	})
+	s.impossible(Contradicts, 2, &AppendEntries{Term: 5, Leader: 2, Prev: EntryID{1, 1}, Runs: []Run{{2, 6, 2}}})
 	s = fresh() // the uncommitted one may go
 	s.get(2, &AppendEntries{Term: 5, Leader: 2, Prev: EntryID{2, 2}, Runs: []Run{{3, 3, 5}}})
 	if got := terms(s.Shape()); !slices.Equal(got, []Term{1, 2, 5}) {
@@ -191,11 +186,14 @@ func TestMalformedMessagesAreIgnored(t *testing.T) {
 		"timeout of another":    &TimeoutNow{Term: 9, Leader: 3},
 	} {
 		s := newSubject(t, disk(voters(1, 2, 3), 4, 1, 1, 2))
-		before := s.Status()
-		e := s.do(Received{From: 2, Message: m})
-		if !reflect.DeepEqual(e, Effects{}) || !reflect.DeepEqual(before, s.Status()) {
-			t.Errorf("%s: %+v, %+v", name, e, s.Status())
+		why := Malformed
+		if strings.Contains(name, "another") || name == "somebody else's" {
+			why = Impostor
 		}
+		t.Run(name, func(t *testing.T) {
+			s.t = t
+			s.impossible(why, 2, m)
+		})
 	}
 	s := newSubject(t, disk(voters(1, 2, 3), 4))
 	for _, from := range []NodeID{None, 1} {
@@ -226,7 +224,7 @@ func TestProposals(t *testing.T) {
 	if e.Refused != nil || *e.Proposed != (Run{2, 4, 1}) || len(e.Append) != 1 || e.Append[0] != (Appended{Run: Run{2, 4, 1}}) || e.Commit.Index != 0 {
 		t.Fatalf("%+v", e)
 	}
-	if *e.Ack != (Persisted{Term: 1, Last: 4, Hard: HardState{1, 1}}) {
+	if *e.Ack != (Persisted{Term: 1, Last: 4, Hard: HardState{Term: 1, Vote: 1, Promise: testElection}}) {
 		t.Fatalf("%+v", *e.Ack)
 	}
 	for _, n := range []int{0, -1} {
@@ -334,7 +332,7 @@ func TestHeartbeatCommit(t *testing.T) {
 		if s.CommitIndex() != c.want {
 			t.Errorf("%v: commit %d, want %d", c.commit, s.CommitIndex(), c.want)
 		}
-		if r, _ := sent[*HeartbeatReply](t, e, 2); *r != (HeartbeatReply{Term: 5, Round: 7, Sent: 99}) {
+		if r, _ := sent[*HeartbeatReply](t, e, 2); *r != (HeartbeatReply{Term: 5, Round: 7, Sent: 99, Last: 3}) {
 			t.Errorf("%+v", r)
 		}
 		s.get(2, &Heartbeat{Term: 5, Leader: 2, Commit: EntryID{1, 1}})

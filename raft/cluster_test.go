@@ -41,6 +41,7 @@ type faults struct {
 	drop, dup, late                                          float64
 	crash, partition, heal, hold, sync                       float64
 	propose, read, lease, compact, change, transfer, disturb float64
+	back, lose                                               float64
 }
 
 type server struct {
@@ -53,6 +54,10 @@ type server struct {
 	seen    RoleState
 	commit  Index
 	starts  int
+	images  []*ReplicaState // of its disk, some time ago
+	doubt   bool
+
+	stateless bool // it lost its snapshot
 }
 
 type letter struct {
@@ -101,6 +106,9 @@ func (w *world) start(s *server, founders Membership) {
 		w.fatalf("server %d does not start: %v", s.id, err)
 	}
 	s.Replica, s.down, s.state, s.applied, s.commit, s.seen = r, false, nil, 0, 0, RoleState{}
+	if s.stateless { // the file is as bad as it was before
+		w.lose(s)
+	}
 	s.starts++
 }
 
@@ -200,6 +208,12 @@ func (w *world) collect(s *server) {
 	w.checkRole(s)
 	w.checkCommitted(s)
 	w.checkReads(s)
+	if now := s.node.InDoubt(s.id); now != s.doubt {
+		if s.doubt {
+			w.happened["trusted again"]++
+		}
+		s.doubt = now
+	}
 	if done, ok := s.TakeTransfer(); ok && done.Err == nil {
 		w.happened["transferred"]++
 	}
@@ -234,6 +248,9 @@ func (w *world) checkPacket(s *server, p Packet) {
 func (w *world) checkRole(s *server) {
 	n := s.node
 	seen := n.roleState()
+	if s.stateless && (seen.Role == Leader || seen.Role == Candidate || seen.Role == PreCandidate) {
+		w.fatalf("server %d is %v without a state", s.id, seen.Role)
+	}
 	if seen == s.seen {
 		return
 	}
@@ -263,7 +280,7 @@ func (w *world) checkCommitted(s *server) {
 	}
 	for _, e := range s.TakeCommitted() {
 		if e.Snapshot {
-			if e.Index <= s.applied || e.Index > Index(len(w.committed)) || w.committed[e.Index-1].Term != e.Term {
+			if e.Index <= s.applied && !s.stateless || e.Index > Index(len(w.committed)) || w.committed[e.Index-1].Term != e.Term {
 				w.fatalf("server %d: snapshot at %d of term %d after %d", s.id, e.Index, e.Term, s.applied)
 			}
 			if want := digest(w.committed[:e.Index]); !bytes.Equal(want, e.Data) {
@@ -271,6 +288,10 @@ func (w *world) checkCommitted(s *server) {
 			}
 			s.applied = e.Index
 			w.happened["restored"]++
+			if s.stateless {
+				w.happened["regained"]++
+				s.stateless = false
+			}
 			continue
 		}
 		if e.Index != s.applied+1 {

@@ -29,3 +29,23 @@ func TestCatchUpCommitsNothing(t *testing.T) {
 		t.Fatalf("commit %d", s1.CommitIndex())
 	}
 }
+
+// The answer to a heartbeat says that its sender lives and follows, not what it has: whoever answers with an empty log adds nothing to what is
+// committed (Ratis RATIS-2605).
+func TestHeartbeatAnswerSaysNothingOfTheLog(t *testing.T) {
+	s1 := newSubject(t, disk(voters(1, 2, 3), 2, 1, 2))
+	s1.elect()
+	last, commit := s1.LastIndex(), s1.CommitIndex()
+	if last == commit {
+		t.Fatalf("nothing is uncommitted: %+v", s1.Status())
+	}
+	for _, id := range []NodeID{2, 3} {
+		s1.get(id, &HeartbeatReply{Term: s1.Term(), Round: s1.Round()})
+		if match, _, fed := s1.Follower(id); match != 0 || !fed {
+			t.Errorf("server %d is believed to have entry %d", id, match)
+		}
+	}
+	if s1.CommitIndex() != commit {
+		t.Errorf("entries through %d are committed by answers to heartbeats", s1.CommitIndex())
+	}
+}

@@ -42,7 +42,7 @@ func TestElectionSteps(t *testing.T) {
 		t.Fatalf("%v, %+v", s.Role(), e)
 	}
 	ask, o := sent[*RequestVote](t, e, 2)
-	if *ask != (RequestVote{Term: 5, Candidate: 1, Last: EntryID{2, 4}, PreVote: true}) || !o.AfterSync {
+	if *ask != (RequestVote{Term: 5, Candidate: 1, Last: EntryID{2, 4}, PreVote: true, Founders: s.Founders()}) || !o.AfterSync {
 		t.Fatalf("%+v", ask)
 	}
 	yes := &RequestVoteReply{Term: 4, Asked: 5, Granted: true, PreVote: true}
@@ -55,11 +55,11 @@ func TestElectionSteps(t *testing.T) {
 		t.Fatal("a minority of prevotes was enough")
 	}
 	e = s.do(Received{From: 3, Message: yes})
-	if s.Role() != Candidate || *e.Hard != (HardState{Term: 5, Vote: 1}) || len(e.Send) != 4 || e.Patience != WaitAfresh {
+	if s.Role() != Candidate || *e.Hard != (HardState{Term: 5, Vote: 1, Promise: testElection}) || len(e.Send) != 4 || e.Patience != WaitAfresh {
 		t.Fatalf("%v, %+v", s.Role(), e)
 	}
 	ask, o = sent[*RequestVote](t, e, 5)
-	if *ask != (RequestVote{Term: 5, Candidate: 1, Last: EntryID{2, 4}}) || !o.AfterSync {
+	if *ask != (RequestVote{Term: 5, Candidate: 1, Last: EntryID{2, 4}, Founders: s.Founders()}) || !o.AfterSync {
 		t.Fatalf("%+v", ask)
 	}
 	ack := *e.Ack
@@ -175,7 +175,7 @@ func TestReplyOfNewerTermEndsCandidacy(t *testing.T) {
 		s := newSubject(t, disk(voters(1, 2, 3), 4))
 		s.sync(Elapsed{})
 		e := s.get(3, &RequestVoteReply{Term: 8, Asked: 5, PreVote: pre})
-		if s.Role() != Follower || s.Term() != 8 || *e.Hard != (HardState{Term: 8}) || e.Patience != WaitAfresh {
+		if s.Role() != Follower || s.Term() != 8 || *e.Hard != (HardState{Term: 8, Promise: testElection}) || e.Patience != WaitAfresh {
 			t.Errorf("prevote %v: %v in term %d", pre, s.Role(), s.Term())
 		}
 	}

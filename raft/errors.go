@@ -67,7 +67,7 @@ type InvalidConfigError struct{ Reason string }
 func (e *InvalidConfigError) Error() string { return "raft: invalid config: " + e.Reason }
 
 // A BrokenInvariant is what Step panics with when a property that Raft proves does not hold: a fault of
-// this program, of a disk or of a peer. The node must not be stepped again; its state is on disk.
+// this program or of a disk. The node must not be stepped again; its state is on disk.
 type BrokenInvariant struct {
 	Name   string // the property: a name of Figure 3 where it has one
 	Node   NodeID

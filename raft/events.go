@@ -21,7 +21,16 @@ type (
 	Propose struct{ Count int }
 	// ChangeMembership asks the leader to move the cluster to Target's Voters and Learners. Steps through joint
 	// consensus unless at most one voter is added or removed (§6, thesis §4.1-4.3). Outgoing must be empty.
-	ChangeMembership struct{ Target Membership }
+	//
+	// It is refused with *UnsafeChangeError unless a majority of the new voters (in joint consensus of the old ones too) has answered this
+	// leader within ElectionMax, and each server that gets a vote is a learner that has caught up: it has on its disk all that the leader's log
+	// held ElectionMax ago, or holds now (thesis §4.2.1).
+	ChangeMembership struct {
+		Target Membership
+		Force  bool // take it although it is unsafe
+		// BasedOn, when not 0, is an index at which the caller looked at the membership: one that was changed later refuses with *MovedOnError.
+		BasedOn Index
+	}
 	// Persisted feeds Effects.Ack back once everything up to it is on stable storage.
 	Persisted struct {
 		Term Term // the node's term when the write was issued: a late one confirms nothing newer
@@ -33,17 +42,33 @@ type (
 		From  NodeID
 		Term  Term // the reply's term
 		Index Index
+		Doubt uint64 // the reply's
 	}
 	// Read asks for a linearizable read point (thesis §6.4). ID is the caller's, never reused.
 	Read struct{ ID uint64 }
 	// LeaseRead asks for a read point under the leader's lease (thesis §6.4.1); falls back to Read when there is no lease.
 	LeaseRead struct{ ID uint64 }
+	// Calendar is what the machine's calendar showed at the moment of this step, since any fixed origin. Monotonic clocks may stand still while a
+	// machine is suspended, and leases must not: callers whose machines can be suspended step it before every LeaseRead, and when they begin to lead.
+	// Without it a lease goes by the monotonic clock alone.
+	Calendar struct{ Wall time.Duration }
 	// Transfer asks the leader to hand leadership to To (thesis §3.10). The caller bounds it with AbortTransfer.
 	Transfer struct{ To NodeID }
 	// AbortTransfer gives up a running transfer: proposals are taken again.
 	AbortTransfer struct{}
 	// StepDown makes a leader a follower of nobody, in the same term.
 	StepDown struct{}
+	// Applied says how far the caller's state machine has come. Followers tell it to their leader (Node.Successor).
+	Applied struct{ Index Index }
+	// GoneBack says that this server is known to have gone back, or to be another than it is taken for: others remember a start or a folder of
+	// its that this one does not follow. It is in doubt from then on, durably, and leads no more (docs/decisions/0013).
+	GoneBack struct{}
+	// StateLost says that the caller's state machine has no state: the snapshot that it was to begin from cannot be read. Until StateRestored this
+	// server leads no more, whoever asks it to; its votes and acknowledgements stand. Wants is the index from which on a snapshot of the leader's
+	// would do, which followers tell it; zero while one is being restored.
+	StateLost struct{ Wants Index }
+	// StateRestored ends StateLost.
+	StateRestored struct{}
 	// Compacted says that the caller's snapshot Meta is durable and that log entries up to Through may go.
 	// Through is at most Meta.Index; less keeps trailing entries for slow followers.
 	Compacted struct {
@@ -61,10 +86,15 @@ func (Persisted) event()        {}
 func (Matched) event()          {}
 func (Read) event()             {}
 func (LeaseRead) event()        {}
+func (Calendar) event()         {}
 func (Transfer) event()         {}
 func (AbortTransfer) event()    {}
 func (StepDown) event()         {}
+func (GoneBack) event()         {}
 func (Compacted) event()        {}
+func (Applied) event()          {}
+func (StateLost) event()        {}
+func (StateRestored) event()    {}
 
 // Effects are what a Step wants done, in the order of the fields. Storing (Hard, Reset, Append) is one atomic
 // write; messages marked AfterSync leave only when that write and all earlier ones are durable.
@@ -85,6 +115,23 @@ type Effects struct {
 	Beat     uint64     // when not zero: heartbeats carrying this round are wanted now
 	Reads    []ReadDone // read points found, or lost
 	Transfer *TransferDone
+	Doubts   []DoubtChange
+
+	// Suspended: the clocks of this leader have parted (Calendar), and its lease is over.
+	Suspended bool
+
+	// Impossible says why the message was dropped: no correct server sends it. It is an *ImpossibleMessageError. End the connection it came on.
+	// The other effects count all the same: one with a term that is too high may have raised this server's.
+	Impossible error
+
+	// Stranger sent the message, which was dropped: it was founded with other servers than this one.
+	Stranger NodeID
+}
+
+// A DoubtChange says that a server is known to have gone back, or is trusted again: one of the leader's members, or this server itself.
+type DoubtChange struct {
+	Server  NodeID
+	InDoubt bool
 }
 
 // An Appended is a run that joined the log. The caller holds the payload of Command runs (what it proposed, or what came
@@ -148,4 +195,7 @@ type Status struct {
 	Match      map[NodeID]Index         // leader only
 	Heard      map[NodeID]time.Duration // leader only: when each member last answered, on the caller's clock
 	TransferTo NodeID
+	Doubt      bool     // this server has gone back: it has no vote
+	Stateless  bool     // this server's state machine has no state: it does not lead
+	InDoubt    []NodeID // leader only: the members that have gone back and do not count
 }

@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -15,6 +16,12 @@ func (w *world) strike() {
 		} else {
 			w.crash(s)
 		}
+	}
+	if w.chance(f.back) {
+		w.goBackSomewhere()
+	}
+	if w.chance(f.lose) {
+		w.loseSomewhere()
 	}
 	if w.chance(f.partition) {
 		w.happened["partition"]++
@@ -47,6 +54,65 @@ func (w *world) crash(s *server) {
 	}
 }
 
+// goBackSomewhere restarts a server from a disk that has lost something, and knows it, unless so many are in doubt already that the others
+// are no quorum. Now and then it takes a copy for the next time instead.
+func (w *world) goBackSomewhere() {
+	s := w.servers[w.ids[w.rand.IntN(len(w.ids))]]
+	if w.rand.IntN(2) == 0 {
+		if !s.down {
+			s.images = append(s.images, s.Durable())
+		}
+		return
+	}
+	inDoubt := 0
+	for _, o := range w.servers {
+		if o != s && (o.down && o.state.Hard.Doubt || !o.down && o.disk.hard.Doubt) {
+			inDoubt++
+		}
+	}
+	if inDoubt >= (len(w.ids)-1)/2 {
+		return
+	}
+	if !s.down {
+		w.crash(s)
+	}
+	old := &ReplicaState{}
+	if n := len(s.images); n > 0 && w.rand.IntN(4) != 0 {
+		image := *s.images[w.rand.IntN(n)]
+		old = &image
+	} else {
+		old.Snapshot.Membership = Membership{Voters: w.ids}
+	}
+	w.happened["back"]++
+	old.Hard.Doubt = true
+	s.state = old
+	w.start(s, Membership{})
+}
+
+// loseSomewhere has a server find that its snapshot cannot be read, unless another one is without already: nobody could be elected then.
+func (w *world) loseSomewhere() {
+	for _, s := range w.servers {
+		if s.stateless {
+			return
+		}
+	}
+	s := w.servers[w.ids[w.rand.IntN(len(w.ids))]]
+	if s.down || s.mem.snapshot.Index == 0 {
+		return
+	}
+	w.happened["state lost"]++
+	if s.node.Role() == Leader {
+		w.happened["leader's state lost"]++
+	}
+	w.lose(s)
+	w.collect(s)
+}
+
+func (w *world) lose(s *server) {
+	s.stateless = true
+	s.LoseState()
+}
+
 // ask lets clients and operators turn to s.
 func (w *world) ask(s *server) {
 	f := w.faults
@@ -62,7 +128,7 @@ func (w *world) ask(s *server) {
 	if w.chance(f.lease) {
 		w.read(s, s.LeaseRead)
 	}
-	if w.chance(f.compact) && s.applied > 0 {
+	if w.chance(f.compact) && s.applied > 0 && !s.stateless {
 		index := s.applied - min(Index(w.rand.IntN(4)), s.applied-1)
 		switch err := s.Compact(index, digest(w.committed[:index]), Index(w.rand.IntN(5))); err {
 		case nil:
@@ -74,8 +140,15 @@ func (w *world) ask(s *server) {
 		}
 	}
 	if w.chance(f.change) && s.node.Role() == Leader {
-		if _, err := s.ChangeMembers(w.someMembership(s.node.Membership())); err == nil {
-			w.happened["changed"]++
+		ask, what := s.ChangeMembers, "changed"
+		if w.rand.IntN(2) == 0 {
+			ask, what = s.ForceMembers, "forced"
+		}
+		var unsafe *UnsafeChangeError
+		if _, err := ask(w.someMembership(s.node.Membership())); err == nil {
+			w.happened[what]++
+		} else if errors.As(err, &unsafe) {
+			w.happened["unsafe"]++
 		}
 	}
 	if w.chance(f.transfer) && s.node.Role() == Leader {
@@ -140,6 +213,9 @@ func (w *world) recover() {
 			continue
 		}
 		leader.AbortTransfer()
+		if wait%50 == 0 && leader.applied > 0 && !leader.stateless { // it has one to send
+			_ = leader.Compact(leader.applied, digest(w.committed[:leader.applied]), 5)
+		}
 		if len(w.committed) == before || w.behind(leader) {
 			if wait%50 == 0 {
 				_, _ = leader.Propose([]byte("after")) // refused while it has just stepped down
@@ -168,7 +244,7 @@ func (w *world) behind(leader *server) bool {
 		return true
 	}
 	for _, id := range m.IDs() {
-		if w.servers[id].node.CommitIndex() < leader.node.CommitIndex() {
+		if w.servers[id].stateless || w.servers[id].node.CommitIndex() < leader.node.CommitIndex() {
 			return true
 		}
 	}

@@ -25,7 +25,13 @@ func (d *dice) yes() bool      { return d.upTo(1) == 1 }
 func (d *dice) id() NodeID     { return NodeID(d.upTo(5)) }
 func (d *dice) index() Index   { return Index(d.upTo(12)) }
 func (d *dice) entry() EntryID { return EntryID{d.index(), d.term()} }
-func (d *dice) term() Term     { return Term(d.upTo(7)) }
+
+func (d *dice) term() Term {
+	if len(d.b) > 1 && d.b[0] == 254 && d.b[1] > 128 { // now and then one that has no next
+		return 1<<64 - 1 - Term(d.upTo(3))
+	}
+	return Term(d.upTo(7))
+}
 
 func (d *dice) members() (m Membership) {
 	list := func() (ids []NodeID) {
@@ -65,7 +71,7 @@ func (d *dice) message(from NodeID) Message {
 	if d.upTo(9) == 0 {
 		who = d.id()
 	}
-	switch d.upTo(9) {
+	switch d.upTo(11) {
 	case 0:
 		return &RequestVote{Term: d.term(), Candidate: who, Last: d.entry(), PreVote: d.yes(), Transfer: d.yes()}
 	case 1:
@@ -82,13 +88,20 @@ func (d *dice) message(from NodeID) Message {
 	case 5:
 		return &Heartbeat{Term: d.term(), Leader: who, Round: uint64(d.upTo(9)), Sent: time.Duration(d.upTo(99)), Commit: d.entry()}
 	case 6:
-		return &HeartbeatReply{Term: d.term(), Round: uint64(d.upTo(9)), Sent: time.Duration(d.upTo(200))}
+		return &HeartbeatReply{
+			Term: d.term(), Round: uint64(d.upTo(9)), Sent: time.Duration(d.upTo(200)), Last: d.index(), Doubt: uint64(d.upTo(5) / 4), Promise: time.Duration(d.upTo(20)),
+		}
 	case 7:
 		return &InstallSnapshot{Term: d.term(), Leader: who, Snapshot: SnapshotMeta{Index: d.index(), Term: d.term(), Membership: d.members()}}
 	case 8:
 		return &InstallSnapshotReply{Term: d.term(), Match: d.index()}
 	case 9:
 		return &TimeoutNow{Term: d.term(), Leader: who}
+	case 10:
+		return &Recall{Term: d.term(), Leader: who, Entry: d.entry()}
+	case 11:
+		term := d.term()
+		return &Trust{Term: term, Leader: who, Life: uint64(d.upTo(2)), Entry: EntryID{d.index(), term}, Unaided: d.yes()}
 	}
 	return nil
 }
@@ -106,7 +119,7 @@ func (d *dice) event(n *Node) Event {
 	case 4:
 		return Persisted{Term: n.Term(), Last: d.index(), Hard: n.hard}
 	case 5:
-		return Persisted{Term: d.term(), Last: d.index(), Hard: HardState{d.term(), d.id()}}
+		return Persisted{Term: d.term(), Last: d.index(), Hard: HardState{Term: d.term(), Vote: d.id()}}
 	case 6:
 		return Matched{From: d.id(), Term: n.Term(), Index: d.index()}
 	case 7:

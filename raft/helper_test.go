@@ -2,6 +2,7 @@ package raft
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 )
@@ -136,7 +137,7 @@ func (s *subject) matched(from NodeID, index Index) Effects {
 // beaten answers a heartbeat of the current round that was sent at sent.
 func (s *subject) beaten(from NodeID, round uint64, sent time.Duration) Effects {
 	s.t.Helper()
-	return s.get(from, &HeartbeatReply{Term: s.Term(), Round: round, Sent: sent})
+	return s.get(from, &HeartbeatReply{Term: s.Term(), Round: round, Sent: sent, Promise: testElection})
 }
 
 // breaks requires that f stops the node by the named invariant.
@@ -157,6 +158,21 @@ func breaks(t testing.TB, name string, f func()) {
 		}
 	}()
 	f()
+}
+
+// impossible requires that a message is dropped for a reason, changes nothing and is answered by nothing.
+func (s *subject) impossible(why Impossibility, from NodeID, m Message) {
+	s.t.Helper()
+	before := s.Status()
+	e := s.do(Received{from, m})
+	var got *ImpossibleMessageError
+	if !errors.As(e.Impossible, &got) || got.Why != why || got.From != from || got.Message != m || got.Detail == "" {
+		s.t.Errorf("%T: %v, want one that %v", m, e.Impossible, why)
+	}
+	e.Impossible = nil
+	if !reflect.DeepEqual(e, Effects{}) || !reflect.DeepEqual(before, s.Status()) {
+		s.t.Errorf("%T: %+v, %+v", m, e, s.Status())
+	}
 }
 
 // sent returns the only message of type M in e, sent to to.

@@ -89,6 +89,8 @@ func (c Config) validate() error {
 		return &InvalidConfigError{Reason: "the ID is 0"}
 	case c.ElectionMin <= 0:
 		return &InvalidConfigError{Reason: fmt.Sprintf("ElectionMin %v is not positive", c.ElectionMin)}
+	case c.ElectionMax != 0 && c.ElectionMax < c.ElectionMin:
+		return &InvalidConfigError{Reason: fmt.Sprintf("ElectionMax %v is below ElectionMin %v", c.ElectionMax, c.ElectionMin)}
 	case c.LeaseDrift < 0:
 		return &InvalidConfigError{Reason: fmt.Sprintf("LeaseDrift %v is negative", c.LeaseDrift)}
 	case c.ElectionMin > 1000*time.Hour:
@@ -130,7 +132,9 @@ func (st State) validate() error {
 // validateMemberships checks the snapshot's membership and those in the log; joined means that the log contains the snapshot's entry.
 func (st State) validateMemberships(joined bool) error {
 	if m := st.Snapshot.Membership; !m.IsZero() {
-		if err := m.Validate(); err != nil {
+		if err := m.Validate(); err != nil && st.Snapshot.Index == 0 {
+			return fmt.Errorf("the founding membership: %w", err)
+		} else if err != nil {
 			return fmt.Errorf("at the snapshot: %w", err)
 		}
 	}

@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// MaxVoters bounds Membership.Voters and Membership.Outgoing.
+// MaxVoters bounds Membership.Voters and Membership.Outgoing. More voters make nothing safer that five or seven do not, and every one of
+// them slows each commit; learners, which have no vote, are not bounded.
 const MaxVoters = 9
 
 // Joint reports whether the cluster is between two memberships, C(old,new) of §6.
@@ -111,8 +112,8 @@ func (m Membership) sorted(known []Member) Membership {
 }
 
 // changeMembership appends the first entry of a change to target (§6; thesis §4.1-4.3).
-func (n *Node) changeMembership(target Membership) {
-	next, err := n.plan(target)
+func (n *Node) changeMembership(e ChangeMembership) {
+	next, err := n.plan(e)
 	if err != nil {
 		n.out.Refused = err
 		return
@@ -122,9 +123,9 @@ func (n *Node) changeMembership(target Membership) {
 	n.advanceCommit() // the new quorum may be smaller
 }
 
-// plan checks a change and returns the membership to append for it: target itself when a majority of
+// plan checks a change and returns the membership to append for it: the target itself when a majority of
 // either side overlaps every majority of the other, the joint one otherwise.
-func (n *Node) plan(target Membership) (Membership, error) {
+func (n *Node) plan(e ChangeMembership) (Membership, error) {
 	now := n.members.Membership
 	switch {
 	case n.role != Leader:
@@ -135,10 +136,13 @@ func (n *Node) plan(target Membership) (Membership, error) {
 		return now, ErrTermNotCommitted
 	case now.Joint() || n.members.Index > n.commit:
 		return now, ErrChangeInProgress
-	case len(target.Outgoing) > 0:
+	case len(e.Target.Outgoing) > 0:
 		return now, &InvalidChangeError{Reason: "a target has no outgoing voters"}
 	}
-	next := target.sorted(now.Members)
+	if err := n.CheckBasis(e.BasedOn); err != nil {
+		return now, err
+	}
+	next := e.Target.sorted(now.Members)
 	if err := next.Validate(); err != nil {
 		return now, err
 	}
@@ -149,7 +153,20 @@ func (n *Node) plan(target Membership) (Membership, error) {
 		next.Outgoing = now.Voters
 		next = next.sorted(now.Members)
 	}
+	if !e.Force {
+		if err := n.admit(&now, &next); err != nil {
+			return now, err
+		}
+	}
 	return next, nil
+}
+
+// CheckBasis returns a *MovedOnError if the membership was changed after index i, or i is not in the log yet. 0 is any index.
+func (n *Node) CheckBasis(i Index) error {
+	if i == 0 || i >= n.members.Index && i <= n.log.Last() {
+		return nil
+	}
+	return &MovedOnError{BasedOn: i, Changed: n.members.Index, Last: n.log.Last()}
 }
 
 // differing counts the servers that only one of a and b names.
@@ -228,11 +245,15 @@ func (n *Node) refreshPeers() {
 		if id == n.cfg.ID {
 			continue
 		}
-		if p := n.peer(id); p != nil {
-			peers = append(peers, *p)
-		} else {
-			peers = append(peers, peer{id: id, heard: n.now, sent: never})
+		m, _ := n.members.Membership.Member(id)
+		p := n.peer(id)
+		switch {
+		case p == nil:
+			p = &peer{id: id, store: m.Store, heard: n.now, lease: never, sent: never, told: never, vitals: n.newcomer()}
+		case p.store != m.Store: // what it acknowledged was in another folder; that it did is remembered, and it is reminded
+			p.store, p.match, p.lease, p.sent, p.round, p.vitals = m.Store, 0, never, never, 0, n.newcomer()
 		}
+		peers = append(peers, *p)
 	}
 	n.peers = peers
 }

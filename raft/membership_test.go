@@ -88,7 +88,7 @@ func TestSimpleChanges(t *testing.T) {
 		"addresses":    {Voters: []NodeID{1, 2, 3}, Members: []Member{{ID: 2, Addr: "two"}}},
 	} {
 		s := established(t, voters(1, 2, 3))
-		e := s.do(ChangeMembership{Target: target})
+		e := s.do(ChangeMembership{Target: target, Force: true})
 		if e.Refused != nil || *e.Proposed != (Run{2, 2, 1}) || len(e.Append) != 1 || e.Append[0].Kind != Reconfigure || !e.Append[0].Membership.Equal(target) {
 			t.Fatalf("%s: %+v", name, e)
 		}
@@ -104,17 +104,17 @@ func TestSimpleChanges(t *testing.T) {
 		if s.CommitIndex() != 2 || s.LastIndex() != 2 {
 			t.Fatalf("%s: %+v", name, s.Status())
 		}
-		if e = s.do(ChangeMembership{Target: voters(1, 2, 3, 5)}); e.Refused != nil {
+		if e = s.do(ChangeMembership{Target: voters(1, 2, 3, 5), Force: true}); e.Refused != nil {
 			t.Fatalf("%s: the next change: %v", name, e.Refused)
 		}
 	}
 }
 
 func TestMembersAreKept(t *testing.T) {
-	m := Membership{Voters: []NodeID{1, 2, 3}, Members: []Member{{1, "one", ""}, {2, "two", ""}, {3, "three", "x"}}}
+	m := Membership{Voters: []NodeID{1, 2, 3}, Members: []Member{{ID: 1, Addr: "one", Tag: ""}, {ID: 2, Addr: "two", Tag: ""}, {ID: 3, Addr: "three", Tag: "x"}}}
 	s := established(t, m)
-	s.do(ChangeMembership{Target: Membership{Voters: []NodeID{4, 3, 1}, Members: []Member{{4, "four", ""}, {3, "drei", ""}}}})
-	want := []Member{{1, "one", ""}, {2, "two", ""}, {3, "drei", ""}, {4, "four", ""}}
+	s.do(ChangeMembership{Target: Membership{Voters: []NodeID{4, 3, 1}, Members: []Member{{ID: 4, Addr: "four", Tag: ""}, {ID: 3, Addr: "drei", Tag: ""}}}, Force: true})
+	want := []Member{{ID: 1, Addr: "one", Tag: ""}, {ID: 2, Addr: "two", Tag: ""}, {ID: 3, Addr: "drei", Tag: ""}, {ID: 4, Addr: "four", Tag: ""}}
 	if got := s.Membership(); !slices.Equal(got.Members, want) || !slices.Equal(got.Voters, []NodeID{1, 3, 4}) {
 		t.Fatalf("%+v", got)
 	}
@@ -129,7 +129,7 @@ func TestMembersAreKept(t *testing.T) {
 // More than one voter goes through joint consensus, and the leader leaves it by itself (§6).
 func TestJointChange(t *testing.T) {
 	s := established(t, voters(1, 2, 3))
-	e := s.sync(ChangeMembership{Target: voters(1, 4, 5)})
+	e := s.sync(ChangeMembership{Target: voters(1, 4, 5), Force: true})
 	joint := Membership{Voters: []NodeID{1, 4, 5}, Outgoing: []NodeID{1, 2, 3}}
 	if !s.Membership().Equal(joint) || !e.Append[0].Membership.Equal(joint) {
 		t.Fatalf("%+v", s.Membership())
@@ -146,7 +146,7 @@ func TestJointChange(t *testing.T) {
 	if want := voters(1, 4, 5); !s.Membership().Equal(want) || e.Membership.Index != 3 || !e.Append[0].Membership.Equal(want) {
 		t.Fatalf("%+v", e.Membership)
 	}
-	if refused := s.do(ChangeMembership{Target: voters(1, 4)}).Refused; refused != ErrChangeInProgress {
+	if refused := s.do(ChangeMembership{Target: voters(1, 4), Force: true}).Refused; refused != ErrChangeInProgress {
 		t.Fatal(refused)
 	}
 	s.do(*e.Ack)
@@ -164,7 +164,7 @@ func TestJointChange(t *testing.T) {
 // What the new half has already is committed as soon as the old one no longer counts.
 func TestLeavingJointCommits(t *testing.T) {
 	s := established(t, voters(1, 2, 3))
-	s.sync(ChangeMembership{Target: voters(1, 4, 5)})
+	s.sync(ChangeMembership{Target: voters(1, 4, 5), Force: true})
 	s.sync(Propose{Count: 1})
 	s.matched(4, 3)
 	s.matched(5, 3)
@@ -206,7 +206,7 @@ func TestNewLeaderLeavesJoint(t *testing.T) {
 func TestChangeIsRolledBack(t *testing.T) {
 	for _, target := range []Membership{voters(1, 2, 3, 4), voters(1, 4, 5), {Voters: []NodeID{2, 3, 4}}} {
 		s := established(t, voters(1, 2, 3))
-		s.sync(ChangeMembership{Target: target})
+		s.sync(ChangeMembership{Target: target, Force: true})
 		e := s.get(2, &AppendEntries{Term: 2, Leader: 2, Prev: EntryID{1, 1}, Runs: []Run{{2, 2, 2}}})
 		if e.Membership == nil || !e.Membership.Membership.Equal(voters(1, 2, 3)) || !s.Membership().Equal(voters(1, 2, 3)) {
 			t.Fatalf("%+v, %+v", e.Membership, s.Membership())
@@ -256,7 +256,7 @@ func TestLearnerBecomesVoter(t *testing.T) {
 // no two disjoint majorities arise.
 func TestSingleServerChangesAcrossTerms(t *testing.T) {
 	s1 := established(t, voters(1, 2, 3, 4)) // knows of the removal of 4, which nobody else has
-	s1.sync(ChangeMembership{Target: voters(1, 2, 3)})
+	s1.sync(ChangeMembership{Target: voters(1, 2, 3), Force: true})
 	st := State{Hard: HardState{Term: 1}, Snapshot: SnapshotMeta{Membership: voters(1, 2, 3, 4)}, Runs: []Run{{1, 1, 1}}}
 	n, err := New(Config{ID: 2, ElectionMin: testElection}, st, 0)
 	if err != nil {
@@ -272,7 +272,7 @@ func TestSingleServerChangesAcrossTerms(t *testing.T) {
 	if s2.Role() != Leader {
 		t.Fatal("not elected")
 	}
-	if e := s2.do(ChangeMembership{Target: voters(2, 3, 4)}); e.Refused != ErrTermNotCommitted {
+	if e := s2.do(ChangeMembership{Target: voters(2, 3, 4), Force: true}); e.Refused != ErrTermNotCommitted {
 		t.Fatalf("%+v: {1 2} could commit for the one, {3 4} for the other", e)
 	}
 }
@@ -287,7 +287,7 @@ func TestMembershipAccessors(t *testing.T) {
 	}
 	s := established(t, voters(1, 2, 3))
 	got := s.Membership()
-	s.sync(ChangeMembership{Target: voters(1, 2, 3, 4)})
+	s.sync(ChangeMembership{Target: voters(1, 2, 3, 4), Force: true})
 	if !reflect.DeepEqual(got, voters(1, 2, 3)) {
 		t.Error("a Membership that was handed out changed")
 	}

@@ -16,7 +16,8 @@ type RequestVote struct {
 	Candidate NodeID
 	Last      EntryID
 	PreVote   bool
-	Transfer  bool // the leader asked for this election: recent contact with it is no reason to refuse (thesis §3.10)
+	Transfer  bool   // the leader asked for this election: recent contact with it is no reason to refuse (thesis §3.10)
+	Founders  uint32 // Node.Founders of the sender
 }
 
 // RequestVoteReply answers RequestVote.
@@ -35,6 +36,8 @@ type AppendEntries struct {
 	Runs    []Run    // ascending, without gaps, from Prev.Index+1
 	Changes []Change // the membership entries among Runs
 	Commit  Index
+
+	Founders uint32 // Node.Founders of the sender
 }
 
 // AppendEntriesReply answers AppendEntries once what it confirms is durable.
@@ -45,7 +48,8 @@ type AppendEntriesReply struct {
 	Prev    Index // AppendEntries.Prev.Index
 	// Hint of a refusal: the follower's last entry at or before Prev whose term is at most Prev's term, so
 	// that the leader skips a whole term a round trip (§5.3, end). Never below the follower's commit index.
-	Hint EntryID
+	Hint  EntryID
+	Doubt uint64 // the follower's Config.Life while it is in doubt, else 0
 }
 
 // Heartbeat keeps followers patient and carries the commit index. Entry Commit must be in the
@@ -56,13 +60,23 @@ type Heartbeat struct {
 	Round  uint64        // the latest read round the leader has asked for
 	Sent   time.Duration // leader's clock when sent; comes back in the reply
 	Commit EntryID
+
+	Founders uint32 // Node.Founders of the sender
 }
 
 // HeartbeatReply answers Heartbeat. It promises nothing about the log.
 type HeartbeatReply struct {
-	Term  Term
-	Round uint64
-	Sent  time.Duration
+	Term    Term
+	Round   uint64
+	Sent    time.Duration
+	Last    Index  // the last entry of the follower's log, durable or not, equal to the leader's or not
+	Doubt   uint64 // as in AppendEntriesReply
+	Applied Index  // how far the follower's state machine has come since its start; 0 also when that is not known
+	// Promise is for how long from the heartbeat on the follower votes for nobody else, by its own clock, whatever restarts come between. Zero: it
+	// promises nothing; releases before this field do not.
+	Promise time.Duration
+	// Wants is the index from which on a snapshot would do that the follower cannot go on without (Node: StateLost). Zero: it needs none.
+	Wants Index
 }
 
 // InstallSnapshot reaches the rules when the snapshot's bytes are complete and verified on disk (§7).
@@ -76,12 +90,32 @@ type InstallSnapshot struct {
 type InstallSnapshotReply struct {
 	Term  Term
 	Match Index
+	Doubt uint64 // as in AppendEntriesReply
 }
 
 // TimeoutNow asks a caught-up follower to start an election at once (thesis §3.10).
 type TimeoutNow struct {
 	Term   Term
 	Leader NodeID
+}
+
+// Recall reminds a follower of what it acknowledged to this leader in this term. One that lacks it has gone back.
+type Recall struct {
+	Term   Term
+	Leader NodeID
+	Sent   time.Duration // comes back in the answer, as Heartbeat.Sent does
+	Entry  EntryID       // its Term is 0 when the leader has compacted it
+}
+
+// Trust ends the doubt of a follower that has gone back: it holds Entry, which the leader made after it knew of the doubt, and
+// which is committed without the follower.
+type Trust struct {
+	Term   Term
+	Leader NodeID
+	Life   uint64  // the follower's: it is for no other start
+	Entry  EntryID // of Term
+	// Unaided: the leader was elected without the follower's vote.
+	Unaided bool
 }
 
 func (m *RequestVote) MsgTerm() Term          { return m.Term }
@@ -93,3 +127,5 @@ func (m *HeartbeatReply) MsgTerm() Term       { return m.Term }
 func (m *InstallSnapshot) MsgTerm() Term      { return m.Term }
 func (m *InstallSnapshotReply) MsgTerm() Term { return m.Term }
 func (m *TimeoutNow) MsgTerm() Term           { return m.Term }
+func (m *Recall) MsgTerm() Term               { return m.Term }
+func (m *Trust) MsgTerm() Term                { return m.Term }

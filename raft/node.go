@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -22,18 +23,25 @@ type Node struct {
 	changes  []Change // the membership entries in log, ascending
 	members  Change   // the effective membership
 	commit   Index
+	applied  Index // by the caller's word
+	lost     bool  // so is its state machine: see stateless.go
+	wants    Index
 
 	role    Role
 	leader  NodeID
 	contact time.Duration // when a leader was last heard; never
-	ballots []ballot      // candidates: the votes that came in
+	jumped  time.Duration // when a message last raised the term by more than smallTermJump; never
+	promise promise
+	ballots []ballot // candidates: the votes that came in
 
 	// What only a leader has.
 	peers     []peer
-	termFirst Index // the no-op of its term: until that is committed, it knows too little (§8)
-	ledTerm   Term  // the latest term it led
+	termFirst Index    // the no-op of its term: until that is committed, it knows too little (§8)
+	ledTerm   Term     // the latest term it led
+	backers   []NodeID // whose votes made it the leader of its term, its own included
 	transfer  NodeID
 	noLease   bool // a transfer was begun in this term: its target may win in spite of a lease
+	steady    steadiness
 	reads     []pendingRead
 	round     uint64
 
@@ -56,7 +64,7 @@ type told struct {
 // have been. The first Step then has Effects.Reset, so that the disk follows.
 //
 // A server that has ever had a term counts as having heard a leader at now, because the one it forgot may hold a
-// lease; until ElectionMin from now it refuses to vote, itself included. Only the sole voter of a membership that
+// lease; until it has kept what it may have promised it refuses to vote, itself included. Only the sole voter of a membership that
 // is committed has nobody to wait for.
 func New(cfg Config, st State, now time.Duration) (*Node, error) {
 	if err := cfg.validate(); err != nil {
@@ -65,13 +73,15 @@ func New(cfg Config, st State, now time.Duration) (*Node, error) {
 	if err := st.validate(); err != nil {
 		return nil, err
 	}
+	cfg.ElectionMax = cmp.Or(cfg.ElectionMax, 2*cfg.ElectionMin)
 	n := &Node{
 		cfg: cfg, now: now, hard: st.Hard, onDisk: st.Hard, snapshot: st.Snapshot,
-		contact: never, commit: st.Snapshot.Index,
+		contact: never, jumped: never, commit: st.Snapshot.Index,
 	}
-	n.told = told{hard: st.Hard, commit: n.commit}
+	n.hard.Promise, n.onDisk.Promise = 0, 0
+	n.told = told{hard: n.hard, commit: n.commit}
 	if st.Snapshot.Term > n.hard.Term { // the write of the term was lost, hence never spoken
-		n.hard = HardState{Term: st.Snapshot.Term}
+		n.hard = HardState{Term: st.Snapshot.Term, Doubt: st.Hard.Doubt}
 	}
 	n.log = Shape{Prev: st.Prev}
 	for _, r := range st.Runs {
@@ -85,8 +95,12 @@ func New(cfg Config, st State, now time.Duration) (*Node, error) {
 	}
 	n.durable = n.log.Last()
 	n.refreshMembers()
+	n.promise = promise{kept: st.Hard.Promise, written: st.Hard.Promise, binds: never}
 	if st.Hard.Term > 0 && !n.alone() {
 		n.contact = now
+		if st.Hard.Promise > cfg.ElectionMin {
+			n.promise.binds = now + st.Hard.Promise
+		}
 	}
 	n.out.Membership = nil // the caller reads it from Membership
 	n.settleRole()
@@ -103,7 +117,8 @@ func (n *Node) alone() bool {
 }
 
 // Step lets ev happen at now, on a clock that never goes back, and says what to do about it.
-// It panics with *BrokenInvariant when going on could break a property of Figure 3.
+// It panics with *BrokenInvariant when going on could break a property of Figure 3. No message of a peer's makes it do so: an impossible one is
+// dropped, and Effects.Impossible says why.
 func (n *Node) Step(now time.Duration, ev Event) Effects {
 	n.now = max(n.now, now)
 	switch e := ev.(type) {
@@ -116,16 +131,18 @@ func (n *Node) Step(now time.Duration, ev Event) Effects {
 	case Propose:
 		n.propose(e.Count)
 	case ChangeMembership:
-		n.changeMembership(e.Target)
+		n.changeMembership(e)
 	case Persisted:
 		n.persisted(e)
 	case Matched:
 		n.from = e.From
-		n.onMatched(e.From, e.Term, e.Index)
+		n.onMatched(e.From, e.Term, e.Index, e.Doubt)
 	case Read:
 		n.read(e.ID)
 	case LeaseRead:
 		n.leaseRead(e.ID)
+	case Calendar:
+		n.calendar(e.Wall)
 	case Transfer:
 		n.startTransfer(e.To)
 	case AbortTransfer:
@@ -134,8 +151,16 @@ func (n *Node) Step(now time.Duration, ev Event) Effects {
 		if n.role == Leader {
 			n.follow(n.hard.Term, None)
 		}
+	case GoneBack:
+		n.goneBack()
 	case Compacted:
 		n.compacted(e)
+	case Applied:
+		n.applied = max(n.applied, e.Index)
+	case StateLost:
+		n.stateLost(e.Wants)
+	case StateRestored:
+		n.lost, n.wants = false, 0
 	}
 	return n.finish()
 }
@@ -145,15 +170,27 @@ func (n *Node) receive(from NodeID, m Message) {
 	if from == None || from == n.cfg.ID {
 		return
 	}
+	if n.strange(m) {
+		n.out.Stranger = from
+		return
+	}
 	n.from = from
+	if err := n.Admit(from, m); err != nil {
+		n.out.Impossible = err
+		n.approach(m, err)
+		return
+	}
+	if n.teaches(m) && !n.mayJump(m.MsgTerm()) {
+		return
+	}
 	switch m := m.(type) {
 	case *AppendEntries:
 		n.onAppend(m)
 	case *AppendEntriesReply:
 		if m.Success {
-			n.onMatched(from, m.Term, m.Match)
+			n.onMatched(from, m.Term, m.Match, m.Doubt)
 		} else {
-			n.answered(from, m.Term)
+			n.onRefused(m)
 		}
 	case *Heartbeat:
 		n.onHeartbeat(m)
@@ -166,7 +203,11 @@ func (n *Node) receive(from NodeID, m Message) {
 	case *InstallSnapshot:
 		n.onInstall(m)
 	case *InstallSnapshotReply:
-		n.onMatched(from, m.Term, m.Match)
+		n.onMatched(from, m.Term, m.Match, m.Doubt)
+	case *Recall:
+		n.onRecall(m)
+	case *Trust:
+		n.onTrust(m)
 	case *TimeoutNow:
 		n.onTimeoutNow(m)
 	}
@@ -178,13 +219,17 @@ func (n *Node) finish() Effects {
 	n.verify()
 	out := n.out
 	n.out, n.from = Effects{}, None
-	if n.hard != n.told.hard {
+	if n.hard != n.told.hard || n.promise.written != n.promises() && (out.Reset != nil || len(out.Append) > 0) {
+		if n.hard.Doubt != n.told.hard.Doubt {
+			out.Doubts = append(out.Doubts, DoubtChange{Server: n.cfg.ID, InDoubt: n.hard.Doubt})
+		}
 		n.told.hard = n.hard
-		h := n.hard
+		n.promise.written = n.promises()
+		h := n.stored()
 		out.Hard = &h
 	}
 	if out.Hard != nil || out.Reset != nil || len(out.Append) > 0 {
-		out.Ack = &Persisted{Term: n.hard.Term, Last: n.log.Last(), Hard: n.hard}
+		out.Ack = &Persisted{Term: n.hard.Term, Last: n.log.Last(), Hard: n.stored()}
 	}
 	if n.commit != n.told.commit {
 		n.told.commit = n.commit
@@ -219,9 +264,13 @@ func (n *Node) settleRole() {
 
 // mayLead reports whether this server campaigns: it has a vote by its latest membership, or by any that may still be in force while later
 // changes are not known to be committed, which after a restart are many. Otherwise a server that holds the change that removes it, and
-// that the remaining ones need to have for their leader to get it, would wait for ever (thesis §4.2.2).
+// that the remaining ones need to have for their leader to get it, would wait for ever (thesis §4.2.2). A server in doubt has no vote, and one
+// without a state machine is of no use as a leader.
 func (n *Node) mayLead() bool {
 	id := n.cfg.ID
+	if n.hard.Doubt || n.lost {
+		return false
+	}
 	for k := len(n.changes) - 1; k >= 0 && n.changes[k].Index > n.commit; k-- {
 		if n.changes[k].Membership.IsVoter(id) {
 			return true
@@ -236,7 +285,7 @@ func (n *Node) follow(term Term, leader NodeID) {
 		n.endLeadership(max(term, n.hard.Term), leader)
 	}
 	if term > n.hard.Term {
-		n.enterTerm(HardState{Term: term})
+		n.enterTerm(term, None)
 	}
 	if n.role != Follower && n.role != Learner {
 		n.role = Follower
@@ -247,8 +296,8 @@ func (n *Node) follow(term Term, leader NodeID) {
 }
 
 // enterTerm starts a term. Only writes issued from here on can confirm log in it.
-func (n *Node) enterTerm(h HardState) {
-	n.hard = h
+func (n *Node) enterTerm(term Term, vote NodeID) {
+	n.hard = HardState{Term: term, Vote: vote, Doubt: n.hard.Doubt}
 	n.leader = None
 	n.cut, n.cutLast = 0, 0
 }
@@ -262,7 +311,7 @@ func (n *Node) endLeadership(term Term, leader NodeID) {
 	} else {
 		n.endTransfer(lost)
 	}
-	n.peers = nil
+	n.peers, n.backers = nil, nil
 }
 
 // answered notes a reply from a peer and reports whether it counts: this server leads the reply's term, and
@@ -278,6 +327,7 @@ func (n *Node) answered(from NodeID, term Term) *peer {
 	p := n.peer(from)
 	if p != nil {
 		p.heard = n.now
+		n.noteLife(p)
 	}
 	return p
 }

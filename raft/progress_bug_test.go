@@ -38,3 +38,27 @@ func TestLateRefusalAfterASnapshot(t *testing.T) {
 		}
 	}
 }
+
+// A refusal that was on its way while later messages were acknowledged says nothing of what the follower has: it has not lost its log (openraft
+// issue 1501). What it is known to have stays, and it is fed on from there.
+func TestLateRefusalIsNoLostLog(t *testing.T) {
+	shape := Shape{Runs: []Run{{1, 20, 4}}}
+	p := NewProgress(testPace, 10)
+	p.Sent(0, 10, 0) // an empty probe, to which the follower lacks entry 10
+	if !p.Refused(ms, &AppendEntriesReply{Term: 4, Prev: 10, Hint: EntryID{5, 4}}, shape) {
+		t.Fatal("the refusal is ignored")
+	}
+	p.Sent(2*ms, 5, 0)
+	p.Acked(3*ms, 5)
+	p.Sent(4*ms, 15, 10)
+	p.Acked(5*ms, 15)
+	p.Sent(6*ms, 20, 10)
+	for _, prev := range []Index{0, 5, 10, 15} { // the same one twice, and others as late
+		if p.Refused(7*ms, &AppendEntriesReply{Term: 4, Prev: prev}, shape) {
+			t.Errorf("a refusal of what follows %d is believed", prev)
+		}
+		if p.Match() != 15 || p.Next() != 21 || p.Mode() != Stream {
+			t.Fatalf("after a late refusal of what follows %d: match %d, next %d, mode %v", prev, p.Match(), p.Next(), p.Mode())
+		}
+	}
+}

@@ -12,6 +12,9 @@ var testPace = Pace{MaxBytes: 100, MaxMessages: 3, RetryFirst: 10 * ms, RetryMax
 
 func (p *Progress) expect(t testing.TB, mode ProgressMode, match, next Index, messages int) {
 	t.Helper()
+	if err := p.Check(); err != nil {
+		t.Fatalf("%v; %v", err, p)
+	}
 	if n, _ := p.Inflight(); p.Mode() != mode || p.Match() != match || p.Next() != next || n != messages {
 		t.Fatalf("mode %d, match %d, next %d, %d in flight; want %d, %d, %d, %d", p.Mode(), p.Match(), p.Next(), n, mode, match, next, messages)
 	}
@@ -20,7 +23,7 @@ func (p *Progress) expect(t testing.TB, mode ProgressMode, match, next Index, me
 func (p *Progress) advises(t testing.TB, want Advice, now time.Duration, first, last Index) {
 	t.Helper()
 	if got := p.Advise(now, first, last); got != want {
-		t.Fatalf("advice %d at %v for %d..%d, want %d; %+v", got, now, first, last, want, p)
+		t.Fatalf("advice %d at %v for %d..%d, want %d; %v", got, now, first, last, want, p)
 	}
 }
 
@@ -116,9 +119,16 @@ func TestProgressExpires(t *testing.T) {
 		}
 		p.expect(t, Probe, 2, 3, 0)
 	}
-	p.Acked(200*ms, 3) // a late answer to what was given up
+	p.Acked(200*ms, 3) // a late answer to what was given up: answers take that long now
 	p.expect(t, Stream, 3, 4, 0)
 	p.Sent(200*ms, 4, 1)
+	if at, _ := p.Deadline(); at != 360*ms {
+		t.Fatal("waits until", at)
+	}
+	for i := range Index(40) { // until they come as soon as before
+		p.Acked(200*ms, 4+i)
+		p.Sent(200*ms, 5+i, 1)
+	}
 	if at, _ := p.Deadline(); at != 210*ms {
 		t.Fatal("the back-off is not over", at)
 	}

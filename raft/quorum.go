@@ -42,10 +42,23 @@ func quorum[T cmp.Ordered](m *Membership, value func(NodeID) T) T {
 // A peer is what a leader knows of another member, for the rules: it is forgotten with the leadership.
 type peer struct {
 	id    NodeID
+	store uint64        // its Member.Store
 	match Index         // its log equals ours through here, on its disk
 	heard time.Duration // when it last answered in this term; at first when it became our peer
+	lease time.Duration // until when it votes for nobody else, by what it promised
 	sent  time.Duration // the latest Heartbeat.Sent it answered
 	round uint64        // the latest Heartbeat.Round it answered
+
+	applied Index // by its answer to the latest heartbeat: how far its state machine has come
+	wants   Index // likewise: HeartbeatReply.Wants
+
+	vitals vitals
+
+	seen    Index         // the most it ever acknowledged in this term
+	doubt   uint64        // its Config.Life when it last said that it is in doubt; 0: never in this term
+	told    time.Duration // Heartbeat.Sent of that answer
+	fence   Index         // the entry that was made then; 0: it has to wait
+	trusted bool          // the fence holds: it counts again
 }
 
 func (n *Node) peer(id NodeID) *peer {
@@ -60,31 +73,52 @@ func (n *Node) peer(id NodeID) *peer {
 // quorumMatch is the last index that a quorum has on disk. The leader counts itself only as far as its
 // own disk is, and not at all when it has no vote: quorum asks for voters only.
 func (n *Node) quorumMatch() Index {
-	return quorum(&n.members.Membership, func(id NodeID) Index {
-		if id == n.cfg.ID {
-			return n.durable
-		}
-		return n.peer(id).match
-	})
+	return quorum(&n.members.Membership, n.counted)
 }
 
-// quorumHeard is the latest time since which a quorum has answered.
+// counted is the last index that counts as being on a member's disk.
+func (n *Node) counted(id NodeID) Index {
+	if id == n.cfg.ID {
+		return n.durable
+	}
+	if p := n.peer(id); p != nil && p.counts() {
+		return p.match
+	}
+	return 0
+}
+
+// quorumHeard is the latest time since which a quorum has answered. A leader that loses its quorum steps down for others to be elected.
+// Where those in doubt are so many that nobody could be, they count here, and the leader stays to trust them again.
 func (n *Node) quorumHeard() time.Duration {
 	return quorum(&n.members.Membership, func(id NodeID) time.Duration {
 		if id == n.cfg.ID {
 			return n.now
 		}
-		return n.peer(id).heard
+		p := n.peer(id)
+		if !p.counts() && n.othersSuffice() {
+			return never
+		}
+		return p.heard
 	})
 }
 
-// quorumSent is the latest time such that a quorum answered heartbeats sent at or after it.
-func (n *Node) quorumSent() time.Duration {
+// othersSuffice reports whether the members that are not in doubt are a quorum.
+func (n *Node) othersSuffice() bool {
+	return quorum(&n.members.Membership, func(id NodeID) int {
+		if id == n.cfg.ID || n.peer(id).counts() {
+			return 1
+		}
+		return 0
+	}) == 1
+}
+
+// quorumLease is until when a quorum votes for nobody else, and no longer than ElectionMin.
+func (n *Node) quorumLease() time.Duration {
 	return quorum(&n.members.Membership, func(id NodeID) time.Duration {
 		if id == n.cfg.ID {
-			return n.now
+			return n.now + n.cfg.ElectionMin
 		}
-		return n.peer(id).sent
+		return n.peer(id).lease
 	})
 }
 

@@ -32,6 +32,16 @@ var troubles = map[string]struct {
 		[]string{"changed", "read"}},
 	"transfers": {5, 0, faults{late: 0.1, drop: 0.05, propose: 0.05, transfer: 0.02, disturb: 0.002, read: 0.05, lease: 0.2},
 		[]string{"transferred", "read"}},
+	"gone back": {3, 0, faults{
+		late: 0.2, dup: 0.1, hold: 1, sync: 0.3, crash: 0.01, partition: 0.01, heal: 0.02, propose: 0.1, read: 0.05, lease: 0.1, back: 0.02,
+	}, []string{"back", "crash", "proposed", "read", "trusted again"}},
+	"two gone back": {5, 0, faults{
+		late: 0.2, dup: 0.1, hold: 1, sync: 0.3, crash: 0.01, partition: 0.01, heal: 0.02, propose: 0.1, compact: 0.03, transfer: 0.01, back: 0.04,
+	}, []string{"back", "crash", "proposed", "transfer", "restored", "trusted again"}},
+	"states lost": {3, 0, faults{
+		drop: 0.05, dup: 0.05, late: 0.1, hold: 1, sync: 0.3, crash: 0.02, partition: 0.005, heal: 0.02, propose: 0.2, read: 0.05, lease: 0.1, compact: 0.05,
+		transfer: 0.01, disturb: 0.001, lose: 0.05,
+	}, []string{"crash", "compacted", "restored", "state lost", "leader's state lost", "regained"}},
 	"alone": {1, 2, faults{hold: 1, sync: 0.2, crash: 0.02, propose: 0.1, read: 0.1, change: 0.02, compact: 0.02}, []string{"crash", "proposed", "read"}},
 	"everything": {5, 3, faults{
 		drop: 0.05, dup: 0.05, late: 0.1, crash: 0.02, partition: 0.005, heal: 0.02, hold: 1, sync: 0.3,

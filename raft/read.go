@@ -1,7 +1,5 @@
 package raft
 
-import "time"
-
 // A pendingRead waits until a quorum has answered a heartbeat of its round or a later one.
 type pendingRead struct {
 	id    uint64
@@ -31,20 +29,6 @@ func (n *Node) leaseRead(id uint64) {
 		return
 	}
 	n.read(id)
-}
-
-// LeaseUntil returns until when, on the caller's clock, no other server can have been elected (thesis §6.4.1): a quorum
-// answered heartbeats sent at some time or later, and refuses other candidates for ElectionMin from then.
-// False without a lease: not the leader, nothing committed in its term, or a transfer was begun in it.
-func (n *Node) LeaseUntil() (time.Duration, bool) {
-	if n.role != Leader || n.noLease || n.commit < n.termFirst {
-		return 0, false
-	}
-	sent := n.quorumSent()
-	if sent == never || n.cfg.LeaseDrift >= n.cfg.ElectionMin {
-		return 0, false
-	}
-	return sent + n.cfg.ElectionMin - n.cfg.LeaseDrift, true
 }
 
 // answerReads ends the reads that are confirmed. A leader knows what was committed before it only once

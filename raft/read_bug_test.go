@@ -60,3 +60,21 @@ func TestLeaseOfSlowAnswers(t *testing.T) {
 		}
 	}
 }
+
+// A heartbeat of an earlier term, perhaps of an earlier start of the leader, may be answered in the term that it leads now: it asked for
+// another round 7, by another clock.
+func TestStaleHeartbeatConfirmsNothing(t *testing.T) {
+	s := newSubject(t, disk(voters(1, 2, 3), 5, 1))
+	r, _ := sent[*HeartbeatReply](t, s.get(2, &Heartbeat{Term: 4, Leader: 2, Round: 7, Sent: 99}), 2)
+	if *r != (HeartbeatReply{Term: 5, Last: 1}) {
+		t.Fatalf("%+v", r)
+	}
+	leader := established(t, voters(1, 2, 3))
+	id := leader.do(Read{ID: 1}).Beat
+	if e := leader.get(2, &HeartbeatReply{Term: leader.Term(), Last: 1}); len(e.Reads) != 0 || id == 0 {
+		t.Fatalf("%+v", e.Reads)
+	}
+	if _, ok := leader.LeaseUntil(); ok {
+		t.Error("a lease that nobody promised")
+	}
+}

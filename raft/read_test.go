@@ -64,7 +64,7 @@ func TestReadQuorumSizes(t *testing.T) {
 
 func TestReadInJointConsensusNeedsBothMajorities(t *testing.T) {
 	s := established(t, voters(1, 2, 3))
-	s.do(ChangeMembership{Target: voters(1, 4, 5)})
+	s.do(ChangeMembership{Target: voters(1, 4, 5), Force: true})
 	s.do(Read{ID: 1})
 	if e := s.beaten(2, s.Round(), 0); len(e.Reads) != 0 {
 		t.Fatal("the old half alone")
@@ -236,7 +236,7 @@ func TestNoLease(t *testing.T) {
 	}
 	joint := established(t, voters(1, 2, 3))
 	joint.beaten(2, 0, joint.at)
-	joint.do(ChangeMembership{Target: voters(1, 4, 5)})
+	joint.do(ChangeMembership{Target: voters(1, 4, 5), Force: true})
 	if _, ok := joint.LeaseUntil(); ok {
 		t.Fatal("the new half gave no lease")
 	}

@@ -12,7 +12,7 @@ func TestRemovalCommitsWhatTheRestHas(t *testing.T) {
 	if s.matched(2, 2); s.CommitIndex() != 1 {
 		t.Fatal("two of four commit")
 	}
-	if e := s.do(ChangeMembership{Target: voters(1, 2, 3)}); e.Commit.Index != 2 {
+	if e := s.do(ChangeMembership{Target: voters(1, 2, 3), Force: true}); e.Commit.Index != 2 {
 		t.Fatalf("%+v", e.Commit)
 	}
 }
@@ -23,7 +23,7 @@ func TestRemovedLeaderRetires(t *testing.T) {
 		"removed": voters(2, 3), "demoted": {Voters: []NodeID{2, 3}, Learners: []NodeID{1}},
 	} {
 		s := established(t, voters(1, 2, 3))
-		s.sync(ChangeMembership{Target: target})
+		s.sync(ChangeMembership{Target: target, Force: true})
 		if s.Role() != Leader {
 			t.Fatalf("%s: gave up before the commit", name)
 		}
@@ -56,7 +56,7 @@ func TestRemovedLeaderRetires(t *testing.T) {
 
 func TestJointRemovalOfTheLeader(t *testing.T) {
 	s := established(t, voters(1, 2, 3))
-	s.sync(ChangeMembership{Target: voters(4, 5)})
+	s.sync(ChangeMembership{Target: voters(4, 5), Force: true})
 	for _, id := range []NodeID{2, 4, 5} {
 		s.matched(id, 2)
 	}
@@ -113,9 +113,9 @@ func TestRemovedServerCampaignsUntilItsRemovalIsCommitted(t *testing.T) {
 // A server removed and added again starts from nothing: its former matches do not count.
 func TestReaddedServerStartsAfresh(t *testing.T) {
 	s := established(t, voters(1, 2, 3))
-	s.sync(ChangeMembership{Target: voters(1, 2)})
+	s.sync(ChangeMembership{Target: voters(1, 2), Force: true})
 	s.matched(2, 2)
-	s.sync(ChangeMembership{Target: voters(1, 2, 3)})
+	s.sync(ChangeMembership{Target: voters(1, 2, 3), Force: true})
 	if st := s.Status(); st.Match[3] != 0 {
 		t.Fatalf("%v", st.Match)
 	}

@@ -3,14 +3,15 @@ package raft
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
 // A ReplicaConfig fixes a Replica's constants. ID, ElectionMin and Rand are required.
 type ReplicaConfig struct {
 	ID NodeID
-	// Membership is the founding one, the same at every founding member; leave it empty at a server that is
-	// to be added later. It is ignored when State holds a snapshot.
+	// Membership is the founding one, in any order, the same at every founding member, with at most MaxVoters voters; leave it empty at a
+	// server that is to be added later. It is ignored when State holds a snapshot.
 	Membership Membership
 	// State is what Replica.Durable returned before the server stopped or crashed; nil at first.
 	State *ReplicaState
@@ -65,6 +66,8 @@ type Replica struct {
 	reads    []ReadDone
 	transfer *TransferDone
 	taken    Index // TakeCommitted returned everything through here
+	lost     bool  // LoseState was called and no snapshot has come since
+	restore  bool  // one has: it is taken next
 
 	patience  alarm
 	heartbeat alarm
@@ -96,7 +99,10 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 			disk.snapshot.Membership = cfg.Membership
 		}
 	}
-	node, err := New(Config{ID: cfg.ID, ElectionMin: cfg.ElectionMin, LeaseDrift: cfg.LeaseDrift}, disk.state(), 0)
+	node, err := New(Config{
+		ID: cfg.ID, ElectionMin: cfg.ElectionMin, ElectionMax: cfg.ElectionMax, LeaseDrift: cfg.LeaseDrift,
+		Life: 1 + uint64(cfg.Rand(math.MaxInt64)),
+	}, disk.state(), 0)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +122,16 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 func (c *ReplicaConfig) complete() error {
 	if c.Rand == nil {
 		return &InvalidConfigError{Reason: "Rand is missing"}
+	}
+	c.Membership = c.Membership.sorted(nil)
+	if m := c.Membership; !m.IsZero() && (c.State == nil || c.State.Snapshot.Index == 0) {
+		err := m.Validate()
+		if m.Joint() {
+			err = errors.New("nobody founds a cluster in joint consensus")
+		}
+		if err != nil {
+			return &InvalidConfigError{Reason: fmt.Sprintf("the founding membership: %v", err)}
+		}
 	}
 	if c.ElectionMax == 0 {
 		c.ElectionMax = 2 * c.ElectionMin
@@ -147,9 +163,18 @@ func (r *Replica) Propose(data []byte) (Index, error) {
 }
 
 // ChangeMembers asks the leader for another membership; see ChangeMembership. Errors: *NotLeaderError, ErrTransferring,
-// ErrTermNotCommitted, ErrChangeInProgress, *InvalidChangeError.
+// ErrTermNotCommitted, ErrChangeInProgress, *InvalidChangeError, *UnsafeChangeError.
 func (r *Replica) ChangeMembers(target Membership) (Index, error) {
-	eff := r.step(ChangeMembership{Target: target}, payload{})
+	return r.change(ChangeMembership{Target: target})
+}
+
+// ForceMembers is ChangeMembers without a look at whether the new voters are alive and have caught up.
+func (r *Replica) ForceMembers(target Membership) (Index, error) {
+	return r.change(ChangeMembership{Target: target, Force: true})
+}
+
+func (r *Replica) change(e ChangeMembership) (Index, error) {
+	eff := r.step(e, payload{})
 	if eff.Refused != nil {
 		return 0, eff.Refused
 	}
@@ -218,19 +243,33 @@ func (r *Replica) TakeTransfer() (TransferDone, bool) {
 }
 
 // TakeCommitted returns what is newly committed, in order and without gaps: the caller's commands and the
-// rules' own entries. After a start or a long absence it begins with a snapshot.
+// rules' own entries. After a start or a long absence it begins with a snapshot. After LoseState there is nothing until a snapshot has come.
 func (r *Replica) TakeCommitted() []CommittedEntry {
 	var out []CommittedEntry
-	if r.taken < r.mem.prev.Index {
+	if r.lost {
+		return nil
+	}
+	if r.restore || r.taken < r.mem.prev.Index {
 		s := r.mem.snapshot
 		out = append(out, CommittedEntry{Index: s.Index, Term: s.Term, Data: r.mem.data, Snapshot: true})
-		r.taken = s.Index
+		r.taken, r.restore = s.Index, false
 	}
 	if commit := r.node.CommitIndex(); commit > r.taken {
 		out = append(out, r.mem.slice(r.taken+1, commit)...)
 		r.taken = commit
 	}
 	return out
+}
+
+// LoseState says that the snapshot cannot be used which TakeCommitted returned, or is to return. The server leads no more until its leader
+// has sent another one, of the same index or later; a leader whose own is older sends it once Compact was given one. Without a snapshot
+// it does nothing.
+func (r *Replica) LoseState() {
+	if r.mem.snapshot.Index == 0 {
+		return
+	}
+	r.lost, r.restore = true, false
+	r.step(StateLost{Wants: r.mem.snapshot.Index}, payload{})
 }
 
 // ErrNotTaken refuses to compact entries that TakeCommitted has not returned yet.
@@ -240,7 +279,7 @@ var ErrNotTaken = errors.New("raft: a snapshot cannot hold entries that were not
 // followers that are a little behind. An index at or before the present snapshot changes nothing.
 // Errors: ErrNotTaken, ErrMembershipUnknown.
 func (r *Replica) Compact(index Index, snapshot []byte, keep Index) error {
-	if index > r.taken {
+	if index > r.taken || r.lost {
 		return ErrNotTaken
 	}
 	if index <= r.mem.snapshot.Index {
@@ -251,15 +290,28 @@ func (r *Replica) Compact(index Index, snapshot []byte, keep Index) error {
 	if meta.Membership.IsZero() {
 		return ErrMembershipUnknown
 	}
-	through := index - min(keep, index)
+	r.compact(meta, snapshot, index-min(keep, index))
+	return nil
+}
+
+func (r *Replica) compact(meta SnapshotMeta, snapshot []byte, through Index) {
 	for _, l := range []*memoryLog{r.mem, r.disk} {
 		l.snapshot, l.data = meta, snapshot
-		if l.has(EntryID{Index: index, Term: term}) {
+		if l.has(EntryID{Index: meta.Index, Term: meta.Term}) {
 			l.compact(through)
 		}
 	}
 	r.step(Compacted{Meta: meta, Through: through}, payload{})
-	return nil
+}
+
+// regain takes a leader's snapshot for the one that cannot be used. The log stays.
+func (r *Replica) regain(s SnapshotMeta, data []byte) {
+	if term, _ := r.node.TermAt(s.Index); s.Index < r.mem.snapshot.Index || s.Index > r.node.CommitIndex() || term != s.Term {
+		return
+	}
+	r.compact(s, data, 0)
+	r.lost, r.restore = false, true
+	r.step(StateRestored{}, payload{})
 }
 
 // Sync makes durable what was written so far and releases what waited for it. Without HoldSync there is never anything.
@@ -285,5 +337,22 @@ func (r *Replica) Durable() *ReplicaState { return r.disk.export() }
 // Status returns an immutable picture of the rules' state.
 func (r *Replica) Status() Status { return r.node.Status() }
 
-// Check returns the *BrokenInvariant that the state shows, or nil.
-func (r *Replica) Check() error { return r.node.Check() }
+// Check returns the *BrokenInvariant that the state shows, or what is wrong with the Progress of a follower, or nil.
+func (r *Replica) Check() error {
+	for _, f := range r.followers {
+		if err := f.progress.Check(); err != nil {
+			return fmt.Errorf("%w, of server %d", err, f.id)
+		}
+	}
+	return r.node.Check()
+}
+
+// Progress tells how a leader feeds a member. False when this server does not lead or the member is not fed.
+func (r *Replica) Progress(id NodeID) (ProgressStatus, bool) {
+	for _, f := range r.followers {
+		if f.id == id {
+			return f.progress.Status(), true
+		}
+	}
+	return ProgressStatus{}, false
+}

@@ -61,7 +61,7 @@ func (r *Replica) beat() {
 	for _, f := range r.followers {
 		r.post(Packet{From: r.cfg.ID, To: f.id, Message: &Heartbeat{
 			Term: r.node.Term(), Leader: r.cfg.ID, Round: r.node.Round(), Sent: r.now,
-			Commit: EntryID{Index: commit, Term: term},
+			Commit: EntryID{Index: commit, Term: term}, Founders: r.node.Founders(),
 		}}, false)
 	}
 }
@@ -86,6 +86,9 @@ func (r *Replica) pace(from NodeID, m Message) {
 			f.progress.Acked(r.now, min(m.Match, r.mem.last()))
 		case *HeartbeatReply:
 			f.progress.Heard()
+			if m.Wants > 0 && m.Wants <= r.mem.snapshot.Index && !r.lost {
+				r.sendSnapshot(f.id)
+			}
 		}
 		f.giveUp.set = f.giveUp.set && f.progress.Mode() == Snapshot
 	}
@@ -102,27 +105,32 @@ func (r *Replica) feed() {
 func (r *Replica) feedOne(f *follower) bool {
 	switch f.progress.Advise(r.now, r.mem.prev.Index+1, r.mem.last()) {
 	case SendEntries:
-		r.sendEntries(f, r.fit(f.progress.Next()))
+		r.sendEntries(f, r.fit(f.progress.Next(), f.progress.MessageBytes(r.now)))
 	case SendProbe:
 		r.sendEntries(f, f.progress.Next()-1)
 	case SendSnapshot:
 		f.progress.SnapshotStarted(r.mem.snapshot.Index)
 		f.giveUp = alarm{at: r.now + f.progress.pace.RetryMax, set: true}
-		r.post(Packet{From: r.cfg.ID, To: f.id, Snapshot: r.mem.data, Message: &InstallSnapshot{
-			Term: r.node.Term(), Leader: r.cfg.ID, Snapshot: r.mem.snapshot,
-		}}, false)
+		r.sendSnapshot(f.id)
 	default:
 		return false
 	}
 	return true
 }
 
-// fit returns the last entry of a message that begins with first.
-func (r *Replica) fit(first Index) Index {
+func (r *Replica) sendSnapshot(to NodeID) {
+	r.post(Packet{From: r.cfg.ID, To: to, Snapshot: r.mem.data, Message: &InstallSnapshot{
+		Term: r.node.Term(), Leader: r.cfg.ID, Snapshot: r.mem.snapshot,
+	}}, false)
+}
+
+// fit returns the last entry of a message of at most so many bytes that begins with first.
+func (r *Replica) fit(first Index, most int) Index {
 	bytes := 0
+	most = min(most, r.cfg.MaxMessageBytes)
 	for _, e := range r.mem.slice(first, r.mem.last()) {
 		bytes += len(e.Data)
-		if e.Index > first && bytes > r.cfg.MaxMessageBytes {
+		if e.Index > first && bytes > most {
 			return e.Index - 1
 		}
 	}
@@ -136,7 +144,7 @@ func (r *Replica) sendEntries(f *follower, last Index) {
 	prev, _ := r.node.TermAt(first - 1)
 	p := Packet{From: r.cfg.ID, To: f.id, Message: &AppendEntries{
 		Term: r.node.Term(), Leader: r.cfg.ID, Prev: EntryID{Index: first - 1, Term: prev},
-		Runs: runsOf(entries), Changes: r.node.ChangesIn(first, last), Commit: r.node.CommitIndex(),
+		Runs: runsOf(entries), Changes: r.node.ChangesIn(first, last), Commit: r.node.CommitIndex(), Founders: r.node.Founders(),
 	}}
 	bytes := 0
 	for _, e := range entries {

@@ -11,9 +11,9 @@ type payload struct {
 	changes []Change
 }
 
-// Receive takes a packet that the transport says comes from from. A packet whose payload does not fit its
-// message is dropped.
-func (r *Replica) Receive(from NodeID, p Packet) {
+// Receive takes a packet that the transport says comes from from. A message that no correct server sends is dropped and returned as an
+// *ImpossibleMessageError (all that it may change is the term: Effects.Impossible), also when the payload does not fit the message: end the connection it came on.
+func (r *Replica) Receive(from NodeID, p Packet) error {
 	var in payload
 	switch m := p.Message.(type) {
 	case *AppendEntries:
@@ -22,16 +22,24 @@ func (r *Replica) Receive(from NodeID, p Packet) {
 			count += run.Last - run.First + 1
 		}
 		if count != Index(len(p.Data)) || count != Index(len(p.Kinds)) {
-			return
+			j := judge{from: from, message: m}
+			j.demand(false, "its runs are of %d entries, and it has %d payloads and %d kinds", count, len(p.Data), len(p.Kinds))
+			return j.verdict()
 		}
 		in = payload{first: m.Prev.Index + 1, data: p.Data, kinds: p.Kinds, changes: m.Changes}
 	case *InstallSnapshot:
 		r.staged = p.Snapshot
 	}
-	r.step(Received{From: from, Message: p.Message}, in)
+	eff := r.step(Received{From: from, Message: p.Message}, in)
 	r.staged = nil
-	r.pace(from, p.Message)
+	if m, ok := p.Message.(*InstallSnapshot); ok && r.lost && eff.Impossible == nil {
+		r.regain(m.Snapshot, p.Snapshot)
+	}
+	if eff.Impossible == nil {
+		r.pace(from, p.Message)
+	}
 	r.feed()
+	return eff.Impossible
 }
 
 // step lets the rules see ev and does what they ask.

@@ -173,13 +173,25 @@ func TestReplicaDropsPayloadThatDoesNotFit(t *testing.T) {
 		{Message: m}, {Message: m, Data: [][]byte{nil}, Kinds: []Kind{0}}, {Message: m, Data: [][]byte{nil, nil}},
 		{Message: &AppendEntries{Term: 9, Leader: 3, Runs: []Run{{1, 1 << 63, 1}, {1<<63 + 1, 1<<64 - 1, 1}}}}, // as many as none
 	} {
-		rs[2].Receive(3, p)
+		if err := rs[2].Receive(3, p); !errors.As(err, new(*ImpossibleMessageError)) {
+			t.Errorf("%+v: %v", p, err)
+		}
 	}
 	if after := rs[2].Status(); !reflect.DeepEqual(before, after) {
 		t.Fatalf("%+v\n%+v", before, after)
 	}
-	rs[1].Receive(2, Packet{Message: &AppendEntriesReply{Term: 1, Success: true, Match: 1 << 40}}) // nonsense must not stop the feeding
-	rs[1].Receive(2, Packet{Message: &InstallSnapshotReply{Term: 1, Match: 1 << 40}})
+	if _, err := rs[1].Propose([]byte("not delivered")); err != nil {
+		t.Fatal(err)
+	}
+	known := rs[1].followers[0].progress.Match()
+	for _, m := range []Message{&AppendEntriesReply{Term: 1, Success: true, Match: 1 << 40}, &InstallSnapshotReply{Term: 1, Match: 1 << 40}} {
+		if err := rs[1].Receive(2, Packet{Message: m}); !errors.As(err, new(*ImpossibleMessageError)) {
+			t.Errorf("%+v: %v", m, err)
+		}
+		if got := rs[1].followers[0].progress.Match(); got != known {
+			t.Errorf("%+v: the follower is believed to have %d, and has %d", m, got, known)
+		}
+	}
 	if _, err := rs[1].Propose([]byte("x")); err != nil {
 		t.Fatal(err)
 	}

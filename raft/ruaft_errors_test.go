@@ -22,14 +22,9 @@ func TestRuaftErrors(t *testing.T) {
 		invariant string
 		event     Event
 	}{
-		"RollbackCommitted": {"Leader Completeness",
-			Received{2, &AppendEntries{Term: 5, Leader: 2, Prev: EntryID{1, 1}, Runs: []Run{{2, 2, 5}}}}},
-		"RefusedSnapshotAfterCommitted": {"Leader Completeness", // the follower must have what it committed before Prev
-			Received{2, &AppendEntries{Term: 5, Leader: 2, Prev: EntryID{3, 5}}}},
-		"SnapshotBeforeCommitted": {"Leader Completeness", Received{2, &InstallSnapshot{Term: 5, Leader: 2, Snapshot: meta(9, 1)}}},
-		"SnapshotAfterLogEnd":     {"State Machine Safety", Compacted{Meta: meta(5, 3), Through: 5}},
-		"SnapshotNotCommitted":    {"State Machine Safety", Compacted{Meta: meta(4, 3), Through: 4}},
-		"DivergedAtCommitted":     {"State Machine Safety", Compacted{Meta: meta(3, 1), Through: 3}},
+		"SnapshotAfterLogEnd":  {"State Machine Safety", Compacted{Meta: meta(5, 3), Through: 5}},
+		"SnapshotNotCommitted": {"State Machine Safety", Compacted{Meta: meta(4, 3), Through: 4}},
+		"DivergedAtCommitted":  {"State Machine Safety", Compacted{Meta: meta(3, 1), Through: 3}},
 	} {
 		t.Run("test_record_error/"+kind, func(t *testing.T) {
 			s := follower(t)
@@ -45,6 +40,17 @@ func TestRuaftErrors(t *testing.T) {
 			if got.Name != c.invariant || got.Node != 1 || got.Term != 5 || got.Detail == "" || !strings.Contains(got.Error(), got.Name) {
 				t.Errorf("%+v", got)
 			}
+		})
+	}
+	for kind, m := range map[string]Message{ // of a leader that has gone wrong, which is no fault of the follower's
+		"RollbackCommitted":             &AppendEntries{Term: 5, Leader: 2, Prev: EntryID{1, 1}, Runs: []Run{{2, 2, 5}}},
+		"RefusedSnapshotAfterCommitted": &AppendEntries{Term: 5, Leader: 2, Prev: EntryID{3, 5}}, // the follower must have what it committed before Prev
+		"SnapshotBeforeCommitted":       &InstallSnapshot{Term: 5, Leader: 2, Snapshot: meta(9, 1)},
+	} {
+		t.Run("test_record_error/"+kind, func(t *testing.T) {
+			s := follower(t)
+			s.t = t
+			s.impossible(Contradicts, 2, m)
 		})
 	}
 	t.Run("test_record_error/AppendEntriesIndexMismatch", func(t *testing.T) {
@@ -67,9 +73,7 @@ func TestRuaftErrors(t *testing.T) {
 
 func leaderLogShrunk(t *testing.T) {
 	s := established(t, voters(1, 2, 3), 1)
-	breaks(t, "Election Safety", func() { // who else could shrink it in its own term?
-		s.Step(s.at, Received{2, &AppendEntries{Term: s.Term(), Leader: 2, Prev: EntryID{1, 1}}})
-	})
+	s.impossible(TwoLeaders, 2, &AppendEntries{Term: s.Term(), Leader: 2, Prev: EntryID{1, 1}})
 	s = leading(t, voters(1, 2, 3), 1)
 	s.log.truncate(2)
 	s.durable = 1

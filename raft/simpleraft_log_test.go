@@ -9,14 +9,14 @@ import (
 	"github.com/troupe-raft/troupe/raft"
 )
 
-// simpleRaftEntries are those of simple_raft's log tests, the first of which is empty and the last of the highest term there is.
+// simpleRaftEntries are those of simple_raft's log tests, the first of which is empty and the last of a term as much higher as a message may bring.
 func simpleRaftEntries() []raft.CommittedEntry {
 	return []raft.CommittedEntry{
 		{Index: 1, Term: 1, Data: []byte{}},
 		{Index: 2, Term: 1, Data: []byte{2}},
 		{Index: 3, Term: 2, Data: []byte{3, 3}},
 		{Index: 4, Term: 9, Data: bytes.Repeat([]byte{4}, 100)},
-		{Index: 5, Term: 1<<64 - 1, Data: bytes.Repeat([]byte{5}, 100)},
+		{Index: 5, Term: raft.MaxTermJump, Data: bytes.Repeat([]byte{5}, 100)},
 	}
 }
 

@@ -3,9 +3,6 @@ package raft
 // onInstall is InstallSnapshot of §7, once the snapshot is whole.
 func (n *Node) onInstall(m *InstallSnapshot) {
 	s := m.Snapshot
-	if m.Leader != n.from || m.Term == 0 || s.Index == 0 || s.Term == 0 || s.Term > m.Term || s.Membership.Validate() != nil {
-		return
-	}
 	if m.Term < n.hard.Term {
 		n.send(n.from, &InstallSnapshotReply{Term: n.hard.Term}, false)
 		return
@@ -21,12 +18,12 @@ func (n *Node) onInstall(m *InstallSnapshot) {
 			n.reset(s)
 		}
 	}
-	n.send(n.from, &InstallSnapshotReply{Term: n.hard.Term, Match: n.commit}, true)
+	n.send(n.from, &InstallSnapshotReply{Term: n.hard.Term, Match: n.commit, Doubt: n.doubt()}, true)
 }
 
 // reset replaces the whole log by a snapshot: no entry after it may stay, since the log differs at it.
 func (n *Node) reset(s SnapshotMeta) {
-	n.doubt(s.Index + 1)
+	n.recast(s.Index + 1)
 	n.durable = s.Index
 	n.log = Shape{Prev: EntryID{Index: s.Index, Term: s.Term}}
 	n.changes = nil

@@ -86,7 +86,8 @@ func TestNewWithASnapshotAheadOfTheLog(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 		e := s.do(StepDown{}) // anything
-		if e.Reset == nil || e.Reset.Index != 6 || *e.Hard != (HardState{Term: 4}) || *e.Ack != (Persisted{Term: 4, Last: 6, Hard: HardState{Term: 4}}) {
+		hard := HardState{Term: 4, Promise: testElection}
+		if e.Reset == nil || e.Reset.Index != 6 || *e.Hard != hard || *e.Ack != (Persisted{Term: 4, Last: 6, Hard: hard}) {
 			t.Errorf("%s: the disk is not told: %+v", name, e)
 		}
 		if e = s.do(StepDown{}); !reflect.DeepEqual(e, Effects{}) {

@@ -48,8 +48,24 @@ func (n *Node) Follower(id NodeID) (match Index, heard time.Duration, ok bool) {
 	return 0, 0, false
 }
 
+// InDoubt reports whether a member, or this server itself, is known to have gone back and does not count.
+func (n *Node) InDoubt(id NodeID) bool {
+	if id == n.cfg.ID {
+		return n.hard.Doubt
+	}
+	p := n.peer(id)
+	return p != nil && !p.counts()
+}
+
+// Stateless reports whether this server leads no more because its state machine has no state (StateLost).
+func (n *Node) Stateless() bool { return n.lost }
+
 // Membership returns the effective membership: the latest in the log, committed or not (§6). Read-only.
 func (n *Node) Membership() Membership { return n.members.Membership }
+
+// MembershipIndex returns the index at which the effective membership was appended. Once that entry is compacted it may be the
+// snapshot's instead: the membership has not changed since.
+func (n *Node) MembershipIndex() Index { return n.members.Index }
 
 // Round returns the latest read round, the one that heartbeats are to carry.
 func (n *Node) Round() uint64 { return n.round }
@@ -76,13 +92,16 @@ func (n *Node) Status() Status {
 	s := Status{
 		ID: n.cfg.ID, Role: n.role, Term: n.hard.Term, Vote: n.hard.Vote, Leader: n.leader,
 		Commit: n.commit, First: n.log.First(), Last: n.log.Last(), Durable: n.durable, Snapshot: n.snapshot.Index,
-		Membership: n.members.Membership, TransferTo: n.transfer,
+		Membership: n.members.Membership, TransferTo: n.transfer, Doubt: n.hard.Doubt, Stateless: n.lost,
 	}
 	if n.role == Leader {
 		s.Match = map[NodeID]Index{n.cfg.ID: n.durable}
 		s.Heard = map[NodeID]time.Duration{n.cfg.ID: n.now}
 		for _, p := range n.peers {
 			s.Match[p.id], s.Heard[p.id] = p.match, p.heard
+			if !p.counts() {
+				s.InDoubt = append(s.InDoubt, p.id)
+			}
 		}
 	}
 	return s
@@ -101,7 +120,7 @@ func (n *Node) Clone() *Node {
 
 // Clone returns a Status that shares no map with s.
 func (s Status) Clone() Status {
-	s.Match, s.Heard = maps.Clone(s.Match), maps.Clone(s.Heard)
+	s.Match, s.Heard, s.InDoubt = maps.Clone(s.Match), maps.Clone(s.Heard), slices.Clone(s.InDoubt)
 	return s
 }
 

@@ -17,6 +17,14 @@ func (n *Node) startTransfer(to NodeID) {
 		n.out.Refused = &InvalidTransferError{To: to, Reason: "it is not a voter"}
 		return
 	}
+	if !n.peer(to).counts() {
+		n.out.Refused = &InvalidTransferError{To: to, Reason: "it has gone back and is not trusted yet"}
+		return
+	}
+	if n.peer(to).wants > 0 {
+		n.out.Refused = &InvalidTransferError{To: to, Reason: stateless}
+		return
+	}
 	n.transfer = to
 	n.noLease = true // the target's election does not wait for leases to end
 	n.urgeTarget(to)
@@ -44,9 +52,6 @@ func (n *Node) endTransfer(err error) {
 
 // onTimeoutNow starts an election in the leader's stead: no prevote, and voters do not refuse for having heard it.
 func (n *Node) onTimeoutNow(m *TimeoutNow) {
-	if m.Leader != n.from {
-		return
-	}
 	if m.Term > n.hard.Term {
 		n.follow(m.Term, None)
 		return

@@ -27,7 +27,7 @@ func TestTransferIsRefused(t *testing.T) {
 // Only a voter of the new half may be chosen: the other is on its way out.
 func TestTransferToOutgoingVoter(t *testing.T) {
 	s := established(t, voters(1, 2, 3))
-	s.do(ChangeMembership{Target: voters(1, 4, 5)})
+	s.do(ChangeMembership{Target: voters(1, 4, 5), Force: true})
 	var invalid *InvalidTransferError
 	if e := s.do(Transfer{To: 2}); !errors.As(e.Refused, &invalid) {
 		t.Fatalf("%+v", e)
@@ -43,7 +43,7 @@ func TestTransferWaitsForTheTarget(t *testing.T) {
 	if e := s.do(Propose{Count: 1}); e.Refused != ErrTransferring || s.LastIndex() != 3 {
 		t.Fatalf("%+v", e)
 	}
-	if e := s.do(ChangeMembership{Target: voters(1, 2)}); e.Refused != ErrTransferring {
+	if e := s.do(ChangeMembership{Target: voters(1, 2), Force: true}); e.Refused != ErrTransferring {
 		t.Fatalf("%+v", e)
 	}
 	if e := s.matched(2, 2); len(e.Send) != 0 {
@@ -154,7 +154,7 @@ func TestTimeoutNow(t *testing.T) {
 		}
 		// No prevote, though it heard its leader just now; and the voters are told why.
 		m, o := sent[*RequestVote](t, e, 3)
-		if *m != (RequestVote{Term: 5, Candidate: 1, Last: EntryID{1, 1}, Transfer: true}) || !o.AfterSync {
+		if *m != (RequestVote{Term: 5, Candidate: 1, Last: EntryID{1, 1}, Transfer: true, Founders: s.Founders()}) || !o.AfterSync {
 			t.Errorf("%+v", m)
 		}
 		if e = s.do(Received{2, &c.msg}); e.Hard != nil || s.Term() != 5 {

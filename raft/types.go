@@ -44,6 +44,12 @@ type EntryID struct {
 type HardState struct {
 	Term Term
 	Vote NodeID
+	// Doubt: this server has gone back, its disk has lost log or votes that it had held. It has no vote and does not count
+	// until a leader trusts it again (docs/decisions/0013).
+	Doubt bool
+	// Promise is the longest Config.ElectionMin that this server may have promised to leaders and not kept yet: a restart with a shorter one
+	// keeps the promise. Zero: none was ever stored.
+	Promise time.Duration
 }
 
 // A Member is one server of a Membership. Addr and Tag are opaque to the rules: the
@@ -52,6 +58,8 @@ type Member struct {
 	ID   NodeID
 	Addr string
 	Tag  string
+	// Store is the folder that the server was let back in with (Incarnation.Store), in place of the one that it had before; 0: it never was.
+	Store uint64
 }
 
 // A Membership is an immutable configuration (§6): treat every slice in it as read-only.
@@ -86,6 +94,7 @@ type State struct {
 	Runs     []Run        // the log after Prev, ascending and without gaps
 	Changes  []Change     // the membership entries in Runs
 	Bytes    int          // of the log's blocks, for the limits of the caller
+	Stamp    int64        // the latest time that entries in Runs carry, for the clock of the caller
 }
 
 // A Role is what a server currently is (§5.1).
@@ -104,11 +113,19 @@ const (
 type Config struct {
 	ID NodeID
 	// ElectionMin is the shortest patience a follower may have. A voter that heard a leader less than this
-	// ago refuses to vote (thesis §4.2.3); a leader that has not heard a quorum for this long steps down
-	// (thesis §6.2); leases are derived from it (thesis §6.4.1).
+	// ago refuses to vote (thesis §4.2.3), and promises so to the leader, whose lease rests on it (thesis §6.4.1); a
+	// leader that has not heard a quorum for this long steps down (thesis §6.2). Servers may differ in it.
 	ElectionMin time.Duration
-	// LeaseDrift is the part of ElectionMin that clock-rate differences may eat; a lease lasts ElectionMin-LeaseDrift.
+	// ElectionMax is the longest patience. A member that has not answered for longer does not count as alive when the membership is to
+	// change. Default twice ElectionMin.
+	ElectionMax time.Duration
+	// LeaseDrift is how much more than any follower's this leader's clock may miss within ElectionMin, be it for its rate or because the machine
+	// was suspended. A lease is shorter by as much, and ends when the calendar and the clock part by more (see Calendar). At ElectionMin and
+	// above there are no leases.
 	LeaseDrift time.Duration
+	// Life is a number that no other start of this server has had, drawn at random by the caller: an answer to an
+	// earlier start that comes late must not be taken for one to this start. Zero means 1, for servers that never go back.
+	Life uint64
 }
 
 // A GroupID names one replicated log among the many that share a host. The rules never look at it.

@@ -13,7 +13,7 @@ func (n *Node) hearsLeader() bool {
 	if n.role == Leader {
 		return n.now-n.quorumHeard() < n.cfg.ElectionMin
 	}
-	return n.contact != never && n.now-n.contact < n.cfg.ElectionMin
+	return n.now < n.promise.binds || n.contact != never && n.now-n.contact < n.cfg.ElectionMin
 }
 
 // elapsed acts on lost patience: a leader checks its quorum (thesis §6.2), a voter campaigns.
@@ -45,7 +45,7 @@ func (n *Node) campaign() {
 
 // startElection enters the next term with a vote for itself and asks for the others' (§5.2).
 func (n *Node) startElection(transfer bool) {
-	n.enterTerm(HardState{Term: n.hard.Term + 1, Vote: n.cfg.ID})
+	n.enterTerm(n.hard.Term+1, n.cfg.ID)
 	n.role = Candidate
 	n.askVotes(&RequestVote{Term: n.hard.Term, Transfer: transfer})
 }
@@ -54,7 +54,7 @@ func (n *Node) startElection(transfer bool) {
 func (n *Node) askVotes(m *RequestVote) {
 	n.out.Patience = WaitAfresh
 	n.ballots = append(n.ballots[:0], ballot{from: n.cfg.ID, granted: true})
-	m.Candidate, m.Last = n.cfg.ID, n.log.LastID()
+	m.Candidate, m.Last, m.Founders = n.cfg.ID, n.log.LastID(), n.Founders()
 	voters := Membership{Voters: n.members.Membership.Voters, Outgoing: n.members.Membership.Outgoing}
 	for _, id := range voters.IDs() {
 		if id != n.cfg.ID {
@@ -64,11 +64,8 @@ func (n *Node) askVotes(m *RequestVote) {
 }
 
 func (n *Node) onRequestVote(m *RequestVote) {
-	if m.Candidate != n.from || m.Term == 0 || m.Last.Term > m.Term {
-		return
-	}
 	if m.PreVote {
-		grant := m.Term > n.hard.Term && !n.hearsLeader() && n.upToDate(m.Last)
+		grant := m.Term > n.hard.Term && !n.hard.Doubt && !n.hearsLeader() && n.upToDate(m.Last)
 		n.send(n.from, &RequestVoteReply{Term: n.hard.Term, Asked: m.Term, Granted: grant, PreVote: true}, grant)
 		return
 	}
@@ -77,7 +74,7 @@ func (n *Node) onRequestVote(m *RequestVote) {
 		n.follow(m.Term, None)
 	}
 	free := n.hard.Vote == None || n.hard.Vote == m.Candidate
-	grant := m.Term == n.hard.Term && !held && free && n.upToDate(m.Last)
+	grant := m.Term == n.hard.Term && !n.hard.Doubt && !held && free && n.upToDate(m.Last)
 	if grant {
 		n.hard.Vote = m.Candidate
 		n.out.Patience = WaitAfresh
@@ -165,9 +162,16 @@ func (n *Node) loseElection() {
 // lead makes the winner the leader. Its no-op is what lets it learn which entries are committed (§5.4.2, §8).
 func (n *Node) lead() {
 	n.role, n.leader, n.ledTerm = Leader, n.cfg.ID, n.hard.Term
+	n.backers = nil
+	for _, b := range n.ballots {
+		if b.granted {
+			n.backers = append(n.backers, b.from)
+		}
+	}
 	n.ballots = n.ballots[:0]
 	n.contact = never
 	n.noLease = false
+	n.steady = steadiness{since: never}
 	n.refreshPeers()
 	n.termFirst = n.appendOwn(1, NoOp, nil).First
 	n.round++

@@ -276,11 +276,11 @@ func TestOldTermsChangeNothing(t *testing.T) {
 func TestTwoLeadersInOneTerm(t *testing.T) {
 	s := leading(t, voters(1, 2, 3))
 	term := s.Term()
-	breaks(t, "Election Safety", func() { s.Step(s.at, Received{2, &Heartbeat{Term: term, Leader: 2}}) })
+	s.impossible(TwoLeaders, 2, &Heartbeat{Term: term, Leader: 2})
 	s = leading(t, voters(1, 2, 3))
 	s.sync(StepDown{})
-	breaks(t, "Election Safety", func() { s.Step(s.at, Received{2, &AppendEntries{Term: term, Leader: 2}}) })
+	s.impossible(TwoLeaders, 2, &AppendEntries{Term: term, Leader: 2})
 	s = newSubject(t, disk(voters(1, 2, 3), 4))
 	s.get(2, &Heartbeat{Term: 4, Leader: 2})
-	breaks(t, "Election Safety", func() { s.Step(s.at, Received{3, &AppendEntries{Term: 4, Leader: 3}}) })
+	s.impossible(TwoLeaders, 3, &AppendEntries{Term: 4, Leader: 3})
 }

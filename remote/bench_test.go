@@ -16,7 +16,7 @@ func benchPair(b *testing.B) (from, to *node, arrived *atomic.Int64) {
 	arrived = new(atomic.Int64)
 	to.TCP.deliver = func(_ raft.NodeID, batch []Envelope) { arrived.Add(int64(len(batch))) }
 	from.knows(to)
-	from.send(2, Main, vote(1))
+	from.send(2, vote(1))
 	await(b, arrived, 1)
 	return from, to, arrived
 }
@@ -39,7 +39,7 @@ func appendOf(size int) Envelope {
 // oneWay pipelines appends with a bounded number under way, as the log syncer does.
 func oneWay(b *testing.B, size, window int) {
 	from, _, arrived := benchPair(b)
-	post, pid := &Post{Main, appendOf(size)}, from.Sender(2)
+	post, pid := &Post{appendOf(size)}, from.Sender(2)
 	b.SetBytes(int64(size))
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -64,10 +64,10 @@ func BenchmarkRoundTrip(b *testing.B) {
 	from, to, _ := benchPair(b)
 	to.knows(from)
 	back := make(chan struct{}, 1)
-	reply := &Post{Main, Envelope{1, &raft.AppendEntriesReply{Term: 5, Success: true, Match: 1}}}
+	reply := &Post{Envelope{1, &raft.AppendEntriesReply{Term: 5, Success: true, Match: 1}}}
 	to.TCP.deliver = func(raft.NodeID, []Envelope) { system.Root.Send(to.Sender(1), reply) }
 	from.TCP.deliver = func(raft.NodeID, []Envelope) { back <- struct{}{} }
-	post, pid := &Post{Main, appendOf(128)}, from.Sender(2)
+	post, pid := &Post{appendOf(128)}, from.Sender(2)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N {
@@ -80,9 +80,9 @@ func BenchmarkRoundTrip(b *testing.B) {
 func BenchmarkUnreachable(b *testing.B) {
 	from := start(b, 1, func(c *Config) { c.BackoffFirst, c.BackoffMax = time.Hour, time.Hour })
 	from.SetPeer(2, "127.0.0.1:1")
-	from.send(2, Main, vote(1))
+	from.send(2, vote(1))
 	from.logged("WARN no connection")
-	post, pid := &Post{Main, vote(1)}, from.Sender(2)
+	post, pid := &Post{vote(1)}, from.Sender(2)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N {
@@ -95,7 +95,7 @@ func BenchmarkEncode(b *testing.B) {
 	for i := range batch {
 		batch[i] = appendOf(128)
 	}
-	var f framer
+	f := newFramer(kinds, newest)
 	b.ReportAllocs()
 	for range b.N {
 		if _, err := f.frame(batch, maxFrame); err != nil {

@@ -90,10 +90,10 @@ func (l *delayLine) pass(batch []Envelope, f *front) {
 			lucky = append(lucky, w.Envelope)
 		}
 		l.peer.received.Add(uint64(len(lucky)))
-		t.deliver(l.from, lucky)
+		l.in.deliver(l.from, lucky)
 	} else {
 		if !l.running() {
-			l.queue, l.done = newQueue(t.cfg.QueueBytes, nil), make(chan struct{})
+			l.queue, l.done = newQueue(t.cfg.QueueBytes, false, nil), make(chan struct{})
 			go l.run()
 		}
 		l.peer.dropped.Add(uint64(l.queue.push(kept)))
@@ -118,7 +118,7 @@ func (l *delayLine) run() {
 			continue
 		}
 		l.peer.received.Add(uint64(len(batch)))
-		t.deliver(l.from, batch)
+		l.in.deliver(l.from, batch)
 		clear(batch)
 		l.queue.release(bytes)
 	}

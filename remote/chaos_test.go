@@ -12,9 +12,9 @@ import (
 func linked(t *testing.T) (a, b *node) {
 	t.Helper()
 	a, b = start(t, 1, nil), start(t, 2, nil)
-	a.knows(b).send(2, Main, vote(1000))
+	a.knows(b).send(2, vote(1000))
 	b.inbox.next(t, "the first", isVote(1000))
-	b.knows(a).send(1, Main, vote(1000))
+	b.knows(a).send(1, vote(1000))
 	a.inbox.next(t, "the first", isVote(1000))
 	return a, b
 }
@@ -34,18 +34,18 @@ func TestChaosBlock(t *testing.T) {
 			}
 		}
 	}
-	a.send(2, Main, vote(1))
+	a.send(2, vote(1))
 	dropped(1)
-	b.send(1, Main, vote(2))
+	b.send(1, vote(2))
 	dropped(2)
-	a.send(3, Main, vote(3))
+	a.send(3, vote(3))
 	c.inbox.next(t, "vote 3", isVote(3))
 	a.SetChaos(Chaos{})
-	a.send(2, Main, vote(4))
+	a.send(2, vote(4))
 	if d := b.inbox.next(t, "a vote", nil); !isVote(4)(d) {
 		t.Errorf("%+v came through the block", d.Message)
 	}
-	b.send(1, Main, vote(5))
+	b.send(1, vote(5))
 	a.inbox.next(t, "vote 5", isVote(5))
 	if s := a.Stats().Peers[2]; s.Dials != 1 {
 		t.Errorf("the block cost the connection: %+v", s)
@@ -63,7 +63,7 @@ func TestChaosDropsAllOrSome(t *testing.T) {
 			disturbed.SetChaos(Chaos{Drop: 0.5})
 			const count = 1000
 			for i := range raft.Term(count) {
-				a.send(2, Main, vote(i))
+				a.send(2, vote(i))
 			}
 			// The last word gets through once the weather is fair, and tells that all before it is decided.
 			for deadline := time.Now().Add(patience); ; {
@@ -79,7 +79,7 @@ func TestChaosDropsAllOrSome(t *testing.T) {
 				}
 			}
 			disturbed.SetChaos(Chaos{})
-			a.send(2, Main, vote(count))
+			a.send(2, vote(count))
 			b.inbox.next(t, "the last", isVote(count))
 			if n := b.inbox.count(); n < count/4 || n > count*3/4 {
 				t.Errorf("%d of %d came through", n, count)
@@ -101,7 +101,7 @@ func TestChaosDelay(t *testing.T) {
 			disturbed.SetChaos(Chaos{Delay: delay})
 			begun := time.Now()
 			for i := range raft.Term(10) {
-				a.send(2, Main, vote(i))
+				a.send(2, vote(i))
 			}
 			for i := range raft.Term(10) {
 				if d := b.inbox.next(t, "the next", nil); !isVote(i)(d) {
@@ -112,14 +112,14 @@ func TestChaosDelay(t *testing.T) {
 				t.Errorf("took %v, less than the delay", took)
 			}
 			disturbed.SetChaos(Chaos{Delay: time.Hour})
-			a.send(2, Main, vote(11))
+			a.send(2, vote(11))
 			for deadline := time.Now().Add(patience); side == "in" && b.Stats().Peers[1].RecvBytes < a.Stats().Peers[2].SentBytes; {
 				if time.Now().After(deadline) {
 					t.Fatal("the message does not reach the delay line")
 				}
 			}
 			disturbed.SetChaos(Chaos{})
-			a.send(2, Main, vote(12))
+			a.send(2, vote(12))
 			for _, i := range []raft.Term{11, 12} {
 				if d := b.inbox.next(t, "the next", nil); !isVote(i)(d) {
 					t.Fatalf("%+v in place of vote %d", d.Message, i)
@@ -133,8 +133,8 @@ func TestChaosDelay(t *testing.T) {
 func TestStopUnderDelay(t *testing.T) {
 	a, b := linked(t)
 	a.SetChaos(Chaos{Delay: time.Hour})
-	a.send(2, Main, vote(1))
-	b.send(1, Main, vote(2))
+	a.send(2, vote(1))
+	b.send(1, vote(2))
 	begun := time.Now()
 	a.stop()
 	if took := time.Since(begun); took > 5*time.Second {

@@ -3,13 +3,14 @@ package remote
 import (
 	"fmt"
 	"hash/crc32"
+	"math"
 	"slices"
 
 	"github.com/troupe-raft/troupe/entry"
 	"github.com/troupe-raft/troupe/raft"
 )
 
-// Kinds of messages on the wire. They never change meaning; a new one is a new protocol version.
+// The numbers of the kinds.
 const (
 	kindRequestVote          = 1
 	kindRequestVoteReply     = 2
@@ -21,6 +22,91 @@ const (
 	kindPulse                = 8
 	kindSnapshotChunk        = 9
 	kindSnapshotChunkReply   = 10
+	kindRecall               = 11
+	kindTrust                = 12
+	kindMismatch             = 13
+)
+
+// kinds is the protocol: see Version for how it grows. Embedded structs are laid flat.
+var kinds = newCodec(
+	declare(kindRequestVote, 1, Control, func(c *coder, m *raft.RequestVote) {
+		unsigned(c, 1, &m.Term)
+		unsigned(c, 1, &m.Candidate)
+		c.id(1, &m.Last)
+		c.flag(1, &m.PreVote)
+		c.flag(1, &m.Transfer)
+		c.narrow(1, &m.Founders)
+	}),
+	declare(kindRequestVoteReply, 1, Control, func(c *coder, m *raft.RequestVoteReply) {
+		unsigned(c, 1, &m.Term)
+		unsigned(c, 1, &m.Asked)
+		c.flag(1, &m.Granted)
+		c.flag(1, &m.PreVote)
+	}),
+	appendBlocks,
+	declare(kindAppendEntriesReply, 1, Control, func(c *coder, m *raft.AppendEntriesReply) {
+		unsigned(c, 1, &m.Term)
+		c.flag(1, &m.Success)
+		unsigned(c, 1, &m.Match)
+		unsigned(c, 1, &m.Prev)
+		c.id(1, &m.Hint)
+		unsigned(c, 1, &m.Doubt)
+	}),
+	declare(kindHeartbeatReply, 1, Control, func(c *coder, m *raft.HeartbeatReply) {
+		unsigned(c, 1, &m.Term)
+		unsigned(c, 1, &m.Round)
+		signed(c, 1, &m.Sent)
+		unsigned(c, 1, &m.Last)
+		unsigned(c, 1, &m.Doubt)
+		unsigned(c, 1, &m.Applied)
+		signed(c, 2, &m.Promise)
+		unsigned(c, 2, &m.Wants)
+	}),
+	declare(kindInstallSnapshotReply, 1, Control, func(c *coder, m *raft.InstallSnapshotReply) {
+		unsigned(c, 1, &m.Term)
+		unsigned(c, 1, &m.Match)
+		unsigned(c, 1, &m.Doubt)
+	}),
+	declare(kindTimeoutNow, 1, Control, func(c *coder, m *raft.TimeoutNow) {
+		unsigned(c, 1, &m.Term)
+		unsigned(c, 1, &m.Leader)
+	}),
+	declare(kindPulse, 1, Control, func(c *coder, m *Pulse) {
+		n := c.list(1, len(m.Beats), 8)
+		if c.reading && n > 0 {
+			m.Beats = make([]Beat, n)
+		}
+		for i := 0; i < n && !c.bad; i++ {
+			m.Beats[i].fields(c)
+		}
+	}),
+	declare(kindSnapshotChunk, 1, Snapshots, chunkFields),
+	declare(kindSnapshotChunkReply, 1, Control, func(c *coder, m *SnapshotChunkReply) {
+		unsigned(c, 1, &m.Term)
+		unsigned(c, 1, &m.Index)
+		c.size(1, &m.Offset)
+		c.flag(1, &m.Done)
+		c.text(1, &m.Refused)
+	}),
+	declare(kindMismatch, 1, Control, func(c *coder, m *Mismatch) {
+		kind := uint32(m.Kind)
+		c.narrow(1, &kind)
+		m.Kind = MismatchKind(min(kind, math.MaxUint8))
+		c.nodes(1, &m.Founders)
+	}),
+	declare(kindRecall, 1, Control, func(c *coder, m *raft.Recall) {
+		unsigned(c, 1, &m.Term)
+		unsigned(c, 1, &m.Leader)
+		signed(c, 1, &m.Sent)
+		c.id(1, &m.Entry)
+	}),
+	declare(kindTrust, 1, Control, func(c *coder, m *raft.Trust) {
+		unsigned(c, 1, &m.Term)
+		unsigned(c, 1, &m.Leader)
+		unsigned(c, 1, &m.Life)
+		c.id(1, &m.Entry)
+		c.flag(1, &m.Unaided)
+	}),
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -29,7 +115,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 const (
 	costEnvelope = 128 // any message without its variable parts
 	costBlock    = 8   // size in the head
-	costBeat     = 64
+	costBeat     = 72
 	costNode     = 9
 	costMember   = 32 // ID and headers
 )
@@ -57,87 +143,14 @@ func cost(e Envelope) int {
 		}
 	case *SnapshotChunkReply:
 		n += len(m.Refused)
+	case *Mismatch:
+		n += costNode * len(m.Founders)
 	case *raft.RequestVote, *raft.RequestVoteReply, *raft.AppendEntriesReply, *raft.HeartbeatReply,
-		*raft.InstallSnapshotReply, *raft.TimeoutNow:
+		*raft.InstallSnapshotReply, *raft.TimeoutNow, *raft.Recall, *raft.Trust:
 	default:
 		return 0
 	}
 	return n
-}
-
-// appendHead appends the head of e: an array of kind, group and the message's fields, embedded structs laid flat.
-func appendHead(b []byte, e Envelope) ([]byte, error) {
-	start := func(kind byte, fields int) {
-		b = appendUint(append(appendArray(b, 2+fields), kind), uint64(e.Group))
-	}
-	switch m := e.Message.(type) {
-	case *raft.RequestVote:
-		start(kindRequestVote, 6)
-		b = appendUint(appendUint(b, uint64(m.Term)), uint64(m.Candidate))
-		b = appendBool(appendBool(appendID(b, m.Last), m.PreVote), m.Transfer)
-	case *raft.RequestVoteReply:
-		start(kindRequestVoteReply, 4)
-		b = appendUint(appendUint(b, uint64(m.Term)), uint64(m.Asked))
-		b = appendBool(appendBool(b, m.Granted), m.PreVote)
-	case *AppendBlocks:
-		start(kindAppendBlocks, 6)
-		b = appendUint(appendUint(b, uint64(m.Term)), uint64(m.Leader))
-		b = appendUint(appendID(b, m.Prev), uint64(m.Commit))
-		b = appendArray(b, len(m.Blocks))
-		for _, block := range m.Blocks {
-			b = appendUint(b, uint64(len(block.Bytes())))
-		}
-	case *raft.AppendEntriesReply:
-		start(kindAppendEntriesReply, 6)
-		b = appendBool(appendUint(b, uint64(m.Term)), m.Success)
-		b = appendID(appendUint(appendUint(b, uint64(m.Match)), uint64(m.Prev)), m.Hint)
-	case *raft.HeartbeatReply:
-		start(kindHeartbeatReply, 3)
-		b = appendInt(appendUint(appendUint(b, uint64(m.Term)), m.Round), int64(m.Sent))
-	case *raft.InstallSnapshotReply:
-		start(kindInstallSnapshotReply, 2)
-		b = appendUint(appendUint(b, uint64(m.Term)), uint64(m.Match))
-	case *raft.TimeoutNow:
-		start(kindTimeoutNow, 2)
-		b = appendUint(appendUint(b, uint64(m.Term)), uint64(m.Leader))
-	case *Pulse:
-		start(kindPulse, 1)
-		b = appendPulse(b, m)
-	case *SnapshotChunk:
-		start(kindSnapshotChunk, 11)
-		b = appendChunk(b, m)
-	case *SnapshotChunkReply:
-		start(kindSnapshotChunkReply, 5)
-		b = appendInt(appendUint(appendUint(b, uint64(m.Term)), uint64(m.Index)), m.Offset)
-		b = appendString(appendBool(b, m.Done), m.Refused)
-	default:
-		return b, fmt.Errorf("remote: %T does not travel", e.Message)
-	}
-	return b, nil
-}
-
-func appendID(b []byte, id raft.EntryID) []byte {
-	return appendUint(appendUint(b, uint64(id.Index)), uint64(id.Term))
-}
-
-func appendPulse(b []byte, m *Pulse) []byte {
-	b = appendArray(b, len(m.Beats))
-	for i := range m.Beats {
-		beat := &m.Beats[i]
-		b = appendUint(append(b, 0x97), uint64(beat.Group))
-		b = appendUint(appendUint(b, uint64(beat.Term)), uint64(beat.Leader))
-		b = appendID(appendInt(appendUint(b, beat.Round), int64(beat.Sent)), beat.Commit)
-	}
-	return b
-}
-
-func appendChunk(b []byte, m *SnapshotChunk) []byte {
-	b = appendUint(appendUint(b, uint64(m.Term)), uint64(m.Leader))
-	b = appendID(b, raft.EntryID{Index: m.Meta.Index, Term: m.Meta.Term})
-	b = appendBin(b, entry.AppendMembership(nil, m.Meta.Membership))
-	b = appendInt(appendUint(appendInt(b, m.Size), uint64(m.Sum)), m.Offset)
-	b = appendUint(appendBool(b, m.Last), uint64(len(m.Data)))
-	return appendUint(b, uint64(crc32.Checksum(m.Data, castagnoli)))
 }
 
 // payloads calls each with what follows the heads on behalf of message.

@@ -177,6 +177,30 @@ func (r *reader) bin() []byte {
 	return r.take(int(r.bigEndian(1 << (c - 0xc4))))
 }
 
+// value passes over one value of any type that heads are made of.
+func (r *reader) value() {
+	if len(r.b) == 0 {
+		r.bad = true
+		return
+	}
+	switch c := r.b[0]; {
+	case c&0xf0 == 0x90 || c == 0xdc || c == 0xdd:
+		for n := r.array(1); n > 0 && !r.bad; n-- {
+			r.value()
+		}
+	case c&0xe0 == 0xa0 || c >= 0xd9 && c <= 0xdb:
+		_ = r.string()
+	case c >= 0xc4 && c <= 0xc6:
+		_ = r.bin()
+	case c&^1 == 0xc2:
+		_ = r.bool()
+	case c >= 0xcc && c <= 0xcf:
+		_ = r.uint()
+	default:
+		_ = r.int()
+	}
+}
+
 // array reads the header of an array whose elements have at least width bytes each, so that what is
 // allocated for it is in proportion to what has really arrived.
 func (r *reader) array(width int) int {

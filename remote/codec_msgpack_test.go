@@ -89,7 +89,9 @@ func TestReaderRefusesOtherTypes(t *testing.T) {
 	if r := (reader{b: appendUint(nil, 1<<63)}); r.int() == 0 || !r.bad {
 		t.Error("a signed field takes what only fits an unsigned one")
 	}
-	if r := (reader{b: appendInt(nil, -1)}); r.size() != -1 || !r.bad {
+	var size int64
+	c := coder{version: newest, reading: true, reader: reader{b: appendInt(nil, -1)}}
+	if c.size(1, &size); size != -1 || !c.bad {
 		t.Error("a size is negative")
 	}
 }

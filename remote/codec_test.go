@@ -32,7 +32,7 @@ func encode(t interface {
 	Fatalf(string, ...any)
 }, batch ...Envelope) []byte {
 	t.Helper()
-	var f framer
+	f := newFramer(kinds, newest)
 	size, err := f.frame(batch, maxFrame)
 	if err != nil {
 		t.Fatal(err)
@@ -47,8 +47,15 @@ func encode(t interface {
 	return out.Bytes()
 }
 
+// head encodes the head of e.
+func head(e Envelope) ([]byte, error) {
+	c := coder{version: newest}
+	err := kinds.append(&c, e)
+	return c.out, err
+}
+
 func newDeframer(b []byte, limit int) *deframer {
-	return &deframer{r: bufio.NewReaderSize(bytes.NewReader(b), 4<<10), limit: limit, patience: func(int) {}}
+	return &deframer{heads: newHeads(kinds, newest), r: bufio.NewReaderSize(bytes.NewReader(b), 4<<10), limit: limit, patience: func(int) {}}
 }
 
 var membership = raft.Membership{
@@ -63,32 +70,38 @@ var golden = []struct {
 	envelope Envelope
 	head     string
 }{
-	{"RequestVote", Envelope{7, &raft.RequestVote{Term: 5, Candidate: 2, Last: raft.EntryID{Index: 300, Term: 4}, PreVote: true}},
-		"98 01 07 05 02 cd012c 04 c3 c2"},
+	{"RequestVote", Envelope{7, &raft.RequestVote{Term: 5, Candidate: 2, Last: raft.EntryID{Index: 300, Term: 4}, PreVote: true, Founders: 5}},
+		"99 01 07 05 02 cd012c 04 c3 c2 05"},
 	{"RequestVoteReply", Envelope{7, &raft.RequestVoteReply{Term: 5, Asked: 6, Granted: true}},
 		"96 02 07 05 06 c3 c2"},
 	{"AppendBlocks", Envelope{70000, &AppendBlocks{AppendEntries: raft.AppendEntries{
 		Term: 5, Leader: 1, Prev: raft.EntryID{Index: 9, Term: 4}, Commit: 8},
 		Blocks: []*entry.Block{block(4, 10, 1, []byte("a")), block(5, 11, 2, []byte("bc"))}}},
-		"98 03 ce00011170 05 01 09 04 08 92 28 2f"},
+		"99 03 ce00011170 05 01 09 04 08 00 92 28 2f"},
 	{"AppendEntriesReply", Envelope{7, &raft.AppendEntriesReply{Term: 5, Success: true, Match: 12, Prev: 9, Hint: raft.EntryID{Index: 3, Term: 2}}},
-		"98 04 07 05 c3 0c 09 03 02"},
-	{"HeartbeatReply", Envelope{7, &raft.HeartbeatReply{Term: 5, Round: 200, Sent: time.Millisecond}},
-		"95 05 07 05 ccc8 ce000f4240"},
+		"99 04 07 05 c3 0c 09 03 02 00"},
+	{"HeartbeatReply", Envelope{7, &raft.HeartbeatReply{Term: 5, Round: 200, Sent: time.Millisecond, Last: 9, Doubt: 300, Applied: 8, Promise: 150 * time.Millisecond, Wants: 6}},
+		"9a 05 07 05 ccc8 ce000f4240 09 cd012c 08 ce08f0d180 06"},
 	{"InstallSnapshotReply", Envelope{7, &raft.InstallSnapshotReply{Term: 5, Match: math.MaxUint64}},
-		"94 06 07 05 cfffffffffffffffff"},
+		"95 06 07 05 cfffffffffffffffff 00"},
 	{"TimeoutNow", Envelope{7, &raft.TimeoutNow{Term: 5, Leader: 1}},
 		"94 07 07 05 01"},
 	{"Pulse", Envelope{0, &Pulse{Beats: []Beat{
-		{1, raft.Heartbeat{Term: 5, Leader: 1, Round: 2, Sent: 3, Commit: raft.EntryID{Index: 4, Term: 5}}},
+		{1, raft.Heartbeat{Term: 5, Leader: 1, Round: 2, Sent: 3, Commit: raft.EntryID{Index: 4, Term: 5}, Founders: 0xdeadbeef}},
 		{2, raft.Heartbeat{Term: 6, Leader: 1, Sent: -1}}}}},
-		"93 08 00 92 97 01 05 01 02 03 04 05 97 02 06 01 00 ff 00 00"},
+		"93 08 00 92 98 01 05 01 02 03 04 05 cedeadbeef 98 02 06 01 00 ff 00 00 00"},
 	{"SnapshotChunk", Envelope{7, &SnapshotChunk{Term: 5, Leader: 1, Meta: raft.SnapshotMeta{Index: 9, Term: 4, Membership: membership},
 		Size: 1 << 33, Sum: 0xdeadbeef, Offset: 4096, Data: []byte("123456789"), Last: true}},
 		"9d 09 07 05 01 09 04 c41d 9501 930102cd012c 920102 9109 92 9301a3613a31a178 9302a3623a32a0" +
 			" cf0000000200000000 cedeadbeef cd1000 c3 09 cee3069283"},
 	{"SnapshotChunkReply", Envelope{7, &SnapshotChunkReply{Term: 5, Index: 9, Offset: 4105, Done: true, Refused: "no"}},
 		"97 0a 07 05 09 cd1009 c3 a26e6f"},
+	{"Mismatch", Envelope{7, &Mismatch{Kind: OtherFounders, Founders: []raft.NodeID{1, 300}}},
+		"94 0d 07 02 92 01 cd012c"},
+	{"Recall", Envelope{7, &raft.Recall{Term: 5, Leader: 1, Sent: 3, Entry: raft.EntryID{Index: 9, Term: 4}}},
+		"97 0b 07 05 01 03 09 04"},
+	{"Trust", Envelope{7, &raft.Trust{Term: 5, Leader: 1, Life: 300, Entry: raft.EntryID{Index: 9, Term: 5}, Unaided: true}},
+		"98 0c 07 05 01 cd012c 09 05 c3"},
 }
 
 func TestGoldenBytes(t *testing.T) {
@@ -98,7 +111,7 @@ func TestGoldenBytes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := appendHead(nil, c.envelope)
+			got, err := head(c.envelope)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,7 +192,7 @@ func genEnvelope(t *rapid.T) Envelope {
 	sent := func() time.Duration { return time.Duration(rapid.Int64().Draw(t, "sent")) }
 	node := func() raft.NodeID { return raft.NodeID(u("node")) }
 	e := Envelope{Group: raft.GroupID(u("group"))}
-	switch rapid.IntRange(1, 10).Draw(t, "kind") {
+	switch rapid.SampledFrom([]int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, kindRecall, kindTrust, kindMismatch}).Draw(t, "kind") {
 	case kindRequestVote:
 		e.Message = &raft.RequestVote{Term: term(), Candidate: node(), Last: id(), PreVote: flag(), Transfer: flag()}
 	case kindRequestVoteReply:
@@ -187,17 +200,21 @@ func genEnvelope(t *rapid.T) Envelope {
 	case kindAppendBlocks:
 		e.Message = genAppend(t)
 	case kindAppendEntriesReply:
-		e.Message = &raft.AppendEntriesReply{Term: term(), Success: flag(), Match: index(), Prev: index(), Hint: id()}
+		e.Message = &raft.AppendEntriesReply{Term: term(), Success: flag(), Match: index(), Prev: index(), Hint: id(), Doubt: u("doubt")}
 	case kindHeartbeatReply:
-		e.Message = &raft.HeartbeatReply{Term: term(), Round: u("round"), Sent: sent()}
+		e.Message = &raft.HeartbeatReply{Term: term(), Round: u("round"), Sent: sent(), Last: index(), Doubt: u("doubt"), Applied: index(), Promise: sent(), Wants: index()}
 	case kindInstallSnapshotReply:
-		e.Message = &raft.InstallSnapshotReply{Term: term(), Match: index()}
+		e.Message = &raft.InstallSnapshotReply{Term: term(), Match: index(), Doubt: u("doubt")}
+	case kindRecall:
+		e.Message = &raft.Recall{Term: term(), Leader: node(), Sent: sent(), Entry: id()}
+	case kindTrust:
+		e.Message = &raft.Trust{Term: term(), Leader: node(), Life: u("life"), Entry: id(), Unaided: flag()}
 	case kindTimeoutNow:
 		e.Message = &raft.TimeoutNow{Term: term(), Leader: node()}
 	case kindPulse:
 		m := &Pulse{}
 		for range rapid.IntRange(0, 40).Draw(t, "beats") {
-			m.Beats = append(m.Beats, Beat{raft.GroupID(u("group")), raft.Heartbeat{Term: term(), Leader: node(), Round: u("round"), Sent: sent(), Commit: id()}})
+			m.Beats = append(m.Beats, Beat{raft.GroupID(u("group")), raft.Heartbeat{Term: term(), Leader: node(), Round: u("round"), Sent: sent(), Commit: id(), Founders: uint32(u("founders"))}})
 		}
 		e.Message = m
 	case kindSnapshotChunk:
@@ -208,6 +225,12 @@ func genEnvelope(t *rapid.T) Envelope {
 	case kindSnapshotChunkReply:
 		e.Message = &SnapshotChunkReply{Term: term(), Index: index(), Offset: rapid.Int64Min(0).Draw(t, "offset"), Done: flag(),
 			Refused: rapid.StringN(0, 300, 1000).Draw(t, "refused")}
+	case kindMismatch:
+		m := &Mismatch{Kind: MismatchKind(rapid.Byte().Draw(t, "kind"))}
+		for range rapid.IntRange(0, 9).Draw(t, "founders") {
+			m.Founders = append(m.Founders, node())
+		}
+		e.Message = m
 	}
 	return e
 }
@@ -274,18 +297,20 @@ func TestCostIsNeverTooLow(t *testing.T) {
 	const most = math.MaxUint64
 	id := raft.EntryID{Index: most, Term: most}
 	for _, m := range []any{
-		&raft.RequestVote{Term: most, Candidate: most, Last: id}, &raft.RequestVoteReply{Term: most, Asked: most},
-		&AppendBlocks{AppendEntries: raft.AppendEntries{Term: most, Leader: most, Prev: id, Commit: most}},
-		&raft.AppendEntriesReply{Term: most, Match: most, Prev: most, Hint: id},
-		&raft.HeartbeatReply{Term: most, Round: most, Sent: math.MinInt64},
-		&raft.InstallSnapshotReply{Term: most, Match: most}, &raft.TimeoutNow{Term: most, Leader: most},
-		&Pulse{Beats: []Beat{{most, raft.Heartbeat{Term: most, Leader: most, Round: most, Sent: math.MinInt64, Commit: id}}}},
+		&raft.RequestVote{Term: most, Candidate: most, Last: id, Founders: math.MaxUint32}, &raft.RequestVoteReply{Term: most, Asked: most},
+		&AppendBlocks{AppendEntries: raft.AppendEntries{Term: most, Leader: most, Prev: id, Commit: most, Founders: math.MaxUint32}},
+		&raft.AppendEntriesReply{Term: most, Match: most, Prev: most, Hint: id, Doubt: most},
+		&raft.HeartbeatReply{Term: most, Round: most, Sent: math.MinInt64, Last: most, Doubt: most, Applied: most, Promise: math.MinInt64, Wants: most},
+		&raft.Recall{Term: most, Leader: most, Sent: math.MinInt64, Entry: id}, &raft.Trust{Term: most, Leader: most, Life: most, Entry: id},
+		&raft.InstallSnapshotReply{Term: most, Match: most, Doubt: most}, &raft.TimeoutNow{Term: most, Leader: most},
+		&Pulse{Beats: []Beat{{most, raft.Heartbeat{Term: most, Leader: most, Round: most, Sent: math.MinInt64, Commit: id, Founders: math.MaxUint32}}}},
 		&SnapshotChunk{Term: most, Leader: most, Meta: raft.SnapshotMeta{Index: most, Term: most, Membership: membership},
 			Size: math.MaxInt64, Sum: math.MaxUint32, Offset: math.MaxInt64},
 		&SnapshotChunkReply{Term: most, Index: most, Offset: math.MaxInt64, Refused: strings.Repeat("x", 70_000)},
+		&Mismatch{Kind: math.MaxUint8, Founders: []raft.NodeID{most, most, most, most, most, most, most, most, most}},
 	} {
 		e := Envelope{most, m}
-		head, err := appendHead(nil, e)
+		head, err := head(e)
 		if err != nil || cost(e) < len(head) {
 			t.Errorf("%T: estimated %d bytes, took %d: %v", m, cost(e), len(head), err)
 		}
@@ -293,7 +318,7 @@ func TestCostIsNeverTooLow(t *testing.T) {
 	if cost(Envelope{1, "text"}) != 0 {
 		t.Error("a string travels")
 	}
-	if _, err := appendHead(nil, Envelope{1, "text"}); err == nil {
+	if _, err := head(Envelope{1, "text"}); err == nil {
 		t.Error("a string was encoded")
 	}
 }

@@ -9,10 +9,14 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-raft/troupe/raft"
 )
 
 // lastWords is how long a connection that is no longer wanted may still write what was posted before.
@@ -29,6 +33,8 @@ type session struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	owner  *actor.PID
+
+	probed atomic.Int64 // answers that are due: one for each probe, which are counted
 
 	mu       sync.Mutex
 	released bool // the owner does not want to hear of it any more
@@ -52,7 +58,7 @@ var (
 // open starts a session. Owner must count in t.running meanwhile.
 func open(t *TCP, owner *actor.PID, p *peer, h hello) *session {
 	s := &session{t: t, owner: owner, peer: p, hello: h, addr: p.address()}
-	s.queue = newQueue(t.cfg.QueueBytes, &p.queued[h.lane])
+	s.queue = newQueue(t.cfg.QueueBytes, h.lane != Control, &p.queued[h.lane])
 	s.ctx, s.cancel = context.WithCancelCause(t.ctx)
 	p.dials.Add(1)
 	t.running.Add(1)
@@ -104,13 +110,19 @@ func (s *session) serve() (err error) {
 	defer raw.Close()
 	// Only closing wakes a goroutine that is stuck in the socket.
 	defer context.AfterFunc(s.ctx, func() { _ = raw.Close() })()
-	conn, limit, err := s.greet(raw)
+	if s.hello.person, err = s.t.cfg.greeting(s.hello.to); err != nil {
+		return err
+	}
+	conn, answer, v, err := s.shake(raw)
+	s.judged(answer.standing, err)
 	if err != nil {
 		return s.because(err)
 	}
+	limit := min(int(answer.maxFrame), s.t.cfg.MaxFrame)
+	s.peer.version.Store(uint32(v))
 	s.tell(&sessionUp{s})
 	s.t.running.Go(func() { s.watch(conn) })
-	return s.because(s.write(conn, raw, limit))
+	return s.because(s.write(conn, raw, limit, v))
 }
 
 // because prefers the reason for which the connection was closed under err, if it was.
@@ -130,14 +142,28 @@ func (s *session) dial() (net.Conn, error) {
 	if err := limitUnacknowledged(raw, s.t.cfg.WriteTimeout); err != nil {
 		s.t.cfg.Log.Debug("cannot limit the time to acknowledge", "err", err)
 	}
+	if s.hello.lane != Control {
+		if err := limitUnsent(raw, s.t.cfg.UnsentBytes); err != nil {
+			s.t.cfg.Log.Debug("cannot limit the bytes that are not sent", "err", err)
+		}
+	}
 	return raw, nil
 }
 
-// greet runs TLS, if wanted, and the handshake. It returns the connection to write to and the largest frame.
-func (s *session) greet(raw net.Conn) (conn net.Conn, limit int, err error) {
+// judged passes on what the peer makes of this node, if it said.
+func (s *session) judged(standing raft.Standing, err error) {
+	refused := (*RefusedError)(nil)
+	if g := s.t.cfg.Guard; g != nil && (err == nil || errors.As(err, &refused) && standing != raft.Unmet) {
+		g.Judged(s.hello.to, s.hello.self, standing)
+	}
+}
+
+// shake runs TLS, if wanted, and the handshake. It returns the connection to write to, the peer's answer, also when that refuses,
+// and the version to speak.
+func (s *session) shake(raw net.Conn) (conn net.Conn, answer verdict, version Version, err error) {
 	cfg := &s.t.cfg
 	if err := raw.SetDeadline(time.Now().Add(cfg.HandshakeTimeout)); err != nil {
-		return nil, 0, fmt.Errorf("remote: %w", err)
+		return nil, answer, 0, fmt.Errorf("remote: %w", err)
 	}
 	conn = raw
 	if cfg.TLS != nil {
@@ -145,41 +171,48 @@ func (s *session) greet(raw net.Conn) (conn net.Conn, limit int, err error) {
 		if err := secure.HandshakeContext(s.ctx); err != nil {
 			var plain tls.RecordHeaderError
 			if errors.As(err, &plain) {
-				return nil, 0, fmt.Errorf("remote: this node requires TLS, the peer does not speak it: %w", err)
+				return nil, answer, 0, fmt.Errorf("remote: this node requires TLS, the peer does not speak it: %w", err)
 			}
-			return nil, 0, fmt.Errorf("remote: TLS: %w", err)
+			return nil, answer, 0, fmt.Errorf("remote: TLS: %w", err)
 		}
 		state := secure.ConnectionState()
-		if err := certified(&state, s.hello.to); err != nil {
-			return nil, 0, fmt.Errorf("remote: TLS: %w", err)
+		if err := cfg.certified(&state, s.hello.to); err != nil {
+			return nil, answer, 0, fmt.Errorf("remote: TLS: %w", err)
 		}
 		conn = secure
 	}
-	if _, err := conn.Write(s.hello.append(nil)); err != nil {
-		return nil, 0, fmt.Errorf("remote: greeting: %w", err)
+	for h := s.hello; ; h.proof = answer.challenge {
+		if _, err := conn.Write(h.append(nil)); err != nil {
+			return nil, answer, 0, fmt.Errorf("remote: greeting: %w", err)
+		}
+		if answer, version, err = readVerdict(conn, cfg.speaks); answer.challenge == 0 {
+			break
+		}
 	}
-	v, err := readVerdict(conn)
 	if err != nil {
-		return nil, 0, err
+		return nil, answer, 0, err
 	}
 	if err := raw.SetDeadline(time.Time{}); err != nil {
-		return nil, 0, fmt.Errorf("remote: %w", err)
+		return nil, answer, 0, fmt.Errorf("remote: %w", err)
 	}
-	return conn, min(v.maxFrame, cfg.MaxFrame), nil
+	return conn, answer, version, nil
 }
 
-func clientTLS(cfg *tls.Config, addr string) *tls.Config {
-	cfg = cfg.Clone()
-	if host, _, err := net.SplitHostPort(addr); err == nil && cfg.ServerName == "" {
-		cfg.ServerName = host
-	}
-	return cfg
-}
-
-// watch learns at once that the peer went away. Nothing ever comes from there, but for what TLS says to itself.
+// watch learns at once that the peer went away. Nothing comes from there but probes, and what TLS says to itself.
 func (s *session) watch(conn net.Conn) {
 	var b [1]byte
 	n, err := conn.Read(b[:])
+	for ; n > 0 && b[0] == probe; n, err = conn.Read(b[:]) {
+		s.mu.Lock()
+		released := s.released
+		s.mu.Unlock()
+		if released { // its successor calls
+			s.cancel(errReleased)
+			return
+		}
+		s.probed.Add(1)
+		s.queue.ring()
+	}
 	switch {
 	case n > 0:
 		s.cancel(errChatter)
@@ -191,16 +224,17 @@ func (s *session) watch(conn net.Conn) {
 }
 
 // write sends what the queue yields, in frames, until the queue is closed and empty or the connection fails.
-func (s *session) write(conn, raw net.Conn, limit int) error {
+func (s *session) write(conn, raw net.Conn, limit int, v Version) error {
 	var w io.Writer = conn
 	flush := func() error { return nil }
 	if conn != raw { // TLS would make a record of each segment
 		buffered := bufio.NewWriterSize(conn, 32<<10)
 		w, flush = buffered, buffered.Flush
 	}
-	var f framer
+	f := newFramer(s.t.cfg.kinds, v)
 	var batch []Envelope
-	target := min(frameTarget, limit/2)
+	most := min(frameTarget, limit/2)
+	target := most
 	for {
 		taken, bytes, front, next, over := s.t.weather.take(s.queue, batch[:0], target)
 		batch = taken
@@ -208,11 +242,23 @@ func (s *session) write(conn, raw net.Conn, limit int) error {
 			if over {
 				return errReleased
 			}
+			if s.probed.Load() > 0 {
+				s.probed.Add(-1)
+				if err := s.answer(&f, w, flush, raw); err != nil {
+					return err
+				}
+				continue
+			}
 			if err := idle(s.ctx, s.queue.wake, front, next); err != nil {
 				return err
 			}
 			continue
 		}
+		if batch = s.withhold(batch, v); len(batch) == 0 {
+			s.queue.release(bytes)
+			continue
+		}
+		begun := time.Now()
 		size, err := f.frame(batch, limit)
 		if err != nil { // only a message that is alone in its frame can be too large
 			s.peer.dropped.Add(uint64(len(batch)))
@@ -223,11 +269,43 @@ func (s *session) write(conn, raw net.Conn, limit int) error {
 		} else {
 			s.peer.sent.Add(uint64(len(batch)))
 			s.peer.sentBytes.Add(uint64(size))
+			target = nextTarget(target, most, time.Since(begun), s.t.cfg.FrameTime)
 		}
 		f.done()
 		clear(batch)
 		s.queue.release(bytes)
 	}
+}
+
+// nextTarget is how large the next frame may be when the last took so long: what is written together takes about limit.
+func nextTarget(target, most int, took, limit time.Duration) int {
+	switch {
+	case took > limit:
+		return max(target/2, min(smallFrame, most))
+	case took < limit/2:
+		return min(2*target, most)
+	}
+	return target
+}
+
+// withhold takes out what a peer that speaks version v does not know.
+func (s *session) withhold(batch []Envelope, v Version) []Envelope {
+	if v == s.t.cfg.speaks.Max {
+		return batch
+	}
+	known := slices.DeleteFunc(batch, func(e Envelope) bool { return !s.t.cfg.kinds.travels(e.Message, v) })
+	s.peer.withheld.Add(uint64(len(batch) - len(known)))
+	return known
+}
+
+// answer shows that this side lives.
+func (s *session) answer(f *framer, w io.Writer, flush func() error, raw net.Conn) error {
+	defer f.done()
+	size, err := f.frame(nil, frameHeader)
+	if err != nil {
+		return err
+	}
+	return s.send(f, w, flush, raw, size)
 }
 
 func (s *session) send(f *framer, w io.Writer, flush func() error, raw net.Conn, size int) error {

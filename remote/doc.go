@@ -4,7 +4,8 @@
 //
 // Send *Post to the actor that Sender returns. It gathers what waits in its mailbox, for however many
 // groups, into one frame. Each lane to each peer has one connection, dialled by the sending side on demand,
-// and within it order is kept. What arrives goes to Deliver on the goroutine that read it.
+// and within it order is kept. What arrives goes to Deliver on the goroutine that read it. Messages that are small and
+// urgent have a lane of their own, so that they never wait behind payload.
 //
 // # Frame
 //
@@ -22,4 +23,10 @@
 //
 // Payloads of one message share one allocation, which its blocks alias; everything small is copied out of the
 // reading buffer. So a block that stays cached keeps alive only its neighbours in the same log.
+//
+// Nothing goes the other way but a verdict, at first, and probes: see Config.ProbeTimeout.
+//
+// # Versions
+//
+// Nodes of different releases work together: see [Version] for what may change and how.
 package remote

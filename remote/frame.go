@@ -14,6 +14,7 @@ import (
 const (
 	frameHeader = 12        // length, sum, heads
 	frameTarget = 1 << 20   // bytes of waiting messages that make a frame full
+	smallFrame  = 32 << 10  // likewise, on the slowest connection
 	readBuffer  = 64 << 10  // bytes, for each connection
 	smallEnough = 4 << 10   // bytes of payload that are cheaper to copy than to give a segment of their own
 	keepScratch = 1 << 20   // bytes of scratch that outlive an unusually large frame
@@ -26,13 +27,16 @@ var errTooLarge = errors.New("remote: message exceeds the frame limit")
 
 // A framer turns batches into frames. It belongs to one writing goroutine.
 type framer struct {
-	buf      []byte // header, heads, small payloads
+	kinds    *codec
+	coder    coder // its out is the header, the heads and small payloads
 	cuts     []cut
 	segments net.Buffers
 	spent    net.Buffers // what WriteTo consumes
 }
 
-// A cut says that after buf[:at] a payload is written from where it lies.
+func newFramer(kinds *codec, v Version) framer { return framer{kinds: kinds, coder: coder{version: v}} }
+
+// A cut says that after out[:at] a payload is written from where it lies.
 type cut struct {
 	at      int
 	payload []byte
@@ -41,41 +45,42 @@ type cut struct {
 // frame encodes batch. The result shares memory with f and the messages, and is valid until done.
 func (f *framer) frame(batch []Envelope, limit int) (size int, err error) {
 	f.done()
-	f.buf = append(f.buf, make([]byte, frameHeader)...)
+	c := &f.coder
+	c.out = append(c.out, make([]byte, frameHeader)...)
 	for _, e := range batch {
-		if f.buf, err = appendHead(f.buf, e); err != nil {
+		if err = f.kinds.append(c, e); err != nil {
 			return 0, err
 		}
 	}
-	headed := len(f.buf)
+	headed := len(c.out)
 	outside := 0
 	each := func(payload []byte) {
 		if len(payload) < smallEnough {
-			f.buf = append(f.buf, payload...)
+			c.out = append(c.out, payload...)
 			return
 		}
-		f.cuts = append(f.cuts, cut{len(f.buf), payload})
+		f.cuts = append(f.cuts, cut{len(c.out), payload})
 		outside += len(payload)
 	}
 	for _, e := range batch {
 		payloads(e.Message, each)
 	}
-	if size = len(f.buf) + outside; size > limit {
+	if size = len(c.out) + outside; size > limit {
 		return size, errTooLarge
 	}
-	binary.BigEndian.PutUint32(f.buf, uint32(size-8))
-	binary.BigEndian.PutUint32(f.buf[8:], uint32(headed-frameHeader))
-	binary.BigEndian.PutUint32(f.buf[4:], frameSum(f.buf[:frameHeader], f.buf[frameHeader:headed]))
+	binary.BigEndian.PutUint32(c.out, uint32(size-8))
+	binary.BigEndian.PutUint32(c.out[8:], uint32(headed-frameHeader))
+	binary.BigEndian.PutUint32(c.out[4:], frameSum(c.out[:frameHeader], c.out[frameHeader:headed]))
 	from := 0
-	for _, c := range f.cuts {
-		if c.at > from {
-			f.segments = append(f.segments, f.buf[from:c.at])
+	for _, cut := range f.cuts {
+		if cut.at > from {
+			f.segments = append(f.segments, c.out[from:cut.at])
 		}
-		f.segments = append(f.segments, c.payload)
-		from = c.at
+		f.segments = append(f.segments, cut.payload)
+		from = cut.at
 	}
-	if from < len(f.buf) {
-		f.segments = append(f.segments, f.buf[from:])
+	if from < len(c.out) {
+		f.segments = append(f.segments, c.out[from:])
 	}
 	return size, nil
 }
@@ -97,9 +102,9 @@ func (f *framer) done() {
 	clear(f.cuts)
 	clear(f.segments)
 	clear(f.spent)
-	f.cuts, f.segments, f.buf = f.cuts[:0], f.segments[:0], f.buf[:0]
-	if cap(f.buf) > keepScratch {
-		f.buf = nil
+	f.cuts, f.segments, f.coder.out = f.cuts[:0], f.segments[:0], f.coder.out[:0]
+	if cap(f.coder.out) > keepScratch {
+		f.coder.out = nil
 	}
 }
 
@@ -186,7 +191,7 @@ func (d *deframer) readPayloads() error {
 		if err != nil {
 			return err
 		}
-		if err := complete(d.heads.batch[w.at].Message, payload, d.heads.sizes[w.from:w.to], w.sum); err != nil {
+		if err := complete(d.heads.batch[w.at].Message, payload, d.heads.coder.sizes[w.from:w.to], w.sum); err != nil {
 			return err
 		}
 	}

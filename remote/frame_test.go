@@ -72,7 +72,7 @@ func TestFrameLimitOnBothSides(t *testing.T) {
 	if _, _, err := newDeframer(b, len(b)-1).next(); !errors.Is(err, errMalformed) {
 		t.Errorf("above the limit: %v", err)
 	}
-	var f framer
+	f := newFramer(kinds, newest)
 	if _, err := f.frame([]Envelope{e}, len(b)-1); !errors.Is(err, errTooLarge) {
 		t.Errorf("writing above the limit: %v", err)
 	}
@@ -84,7 +84,7 @@ func TestFrameLimitOnBothSides(t *testing.T) {
 // A few bytes that announce gigabytes must not cost their receiver much.
 func TestAnnouncementsAreNotBelieved(t *testing.T) {
 	chunk := &SnapshotChunk{Data: []byte("x")}
-	section, _ := appendHead(nil, Envelope{1, chunk})
+	section, _ := head(Envelope{1, chunk})
 	section = section[:len(section)-6] // without size 01 and its sum
 	section = append(section, 0xce, 0x3f, 0, 0, 0, 0)
 	for name, b := range map[string][]byte{

@@ -70,7 +70,7 @@ func FuzzFrame(f *testing.F) {
 // FuzzHeads takes any bytes for the heads of a frame: those of every kind of message, without their payload.
 func FuzzHeads(f *testing.F) {
 	for _, c := range golden {
-		head, err := appendHead(nil, c.envelope)
+		head, err := head(c.envelope)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func FuzzHeads(f *testing.F) {
 		var h heads
 		var err error
 		allocs.AtMost(t, 64*len(b)+4<<10, func() {
-			h = heads{}
+			h = newHeads(kinds, newest)
 			err = h.decode(b, payload)
 		})
 		if err != nil {
@@ -116,11 +116,11 @@ func FuzzMessages(f *testing.F) {
 
 // FuzzHandshake takes any bytes for either side's greeting.
 func FuzzHandshake(f *testing.F) {
-	f.Add(hello{cluster: "cluster", from: 1, to: 2, lane: Bulk, addr: "a:1"}.append(nil))
-	f.Add(verdict{maxFrame: 1 << 20}.append(nil))
-	f.Add(verdict{reason: "no"}.append(nil))
-	f.Add(append(hello{cluster: strings.Repeat("x", maxCluster), from: 1 << 63, to: 1<<64 - 1}.append(nil), "more"...))
-	f.Add([]byte(magic + "\x01\xff\xff"))
+	f.Add(hello{speaks: Speaks(), cluster: "cluster", from: 1, to: 2, lane: Snapshots, addr: "a:1"}.append(nil))
+	f.Add(verdict{speaks: Speaks(), maxFrame: 1 << 20}.append(nil))
+	f.Add(verdict{speaks: Speaks(), reason: "no"}.append(nil))
+	f.Add(append(hello{speaks: Speaks(), cluster: strings.Repeat("x", maxCluster), from: 1 << 63, to: 1<<64 - 1}.append(nil), "more"...))
+	f.Add([]byte(magic + "\x01\x02\xff\xff"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		const budget = 8 * maxGreeting
 		var h hello
@@ -129,33 +129,33 @@ func FuzzHandshake(f *testing.F) {
 		src := bytes.NewReader(nil)
 		allocs.AtMost(t, budget, func() {
 			src.Reset(b)
-			h, err = readHello(src)
+			h, _, err = readHello(src, Speaks())
 		})
 		if read := len(b) - src.Len(); read > greetingHeader+maxGreeting {
 			t.Fatalf("%d bytes read", read)
 		}
 		if err == nil {
-			size := greetingHeader + int(binary.BigEndian.Uint16(b[len(magic)+1:]))
+			size := greetingHeader + int(binary.BigEndian.Uint16(b[greetingHeader-2:]))
 			if read := len(b) - src.Len(); read != size { // the next byte belongs to a frame
 				t.Fatalf("%d bytes read of a hello of %d", read, size)
 			}
 			longer := append(bytes.Clone(b[:size]), 0)
-			binary.BigEndian.PutUint16(longer[len(magic)+1:], uint16(size-greetingHeader+1))
-			if _, err := readHello(bytes.NewReader(longer)); err == nil {
+			binary.BigEndian.PutUint16(longer[greetingHeader-2:], uint16(size-greetingHeader+1))
+			if _, _, err := readHello(bytes.NewReader(longer), Speaks()); err == nil {
 				t.Fatal("a hello with a byte too many was taken")
 			}
-			again, err := readHello(bytes.NewReader(h.append(nil)))
+			again, _, err := readHello(bytes.NewReader(h.append(nil)), Speaks())
 			if err != nil || again != h {
 				t.Fatalf("%+v became %+v: %v", h, again, err)
 			}
 		}
-		allocs.AtMost(t, budget, func() { v, err = readVerdict(bytes.NewReader(b)) })
+		allocs.AtMost(t, budget, func() { v, _, err = readVerdict(bytes.NewReader(b), Speaks()) })
 		var refused *RefusedError
 		switch {
 		case err == nil && (v.reason != "" || v.maxFrame < minFrame):
 			t.Fatalf("%+v accepts", v)
 		case err == nil:
-			if again, err := readVerdict(bytes.NewReader(v.append(nil))); err != nil || again != v {
+			if again, _, err := readVerdict(bytes.NewReader(v.append(nil)), Speaks()); err != nil || again != v {
 				t.Fatalf("%+v became %+v: %v", v, again, err)
 			}
 		case errors.As(err, &refused) && refused.Reason == "":
@@ -188,8 +188,8 @@ func announcing(length, heads uint32, section []byte) []byte {
 // TestSmallHeadsCostLittle fills a frame with the smallest messages there are. No sender puts more than maxBatch of them into
 // one, and a receiver does not take more.
 func TestSmallHeadsCostLittle(t *testing.T) {
-	for _, m := range []any{&AppendBlocks{}, &raft.RequestVote{}, &raft.TimeoutNow{}, &Pulse{}, &SnapshotChunk{}, &SnapshotChunkReply{}} {
-		head, err := appendHead(nil, Envelope{1, m})
+	for _, m := range []any{&AppendBlocks{}, &raft.RequestVote{}, &raft.TimeoutNow{}, &Pulse{}, &SnapshotChunk{}, &SnapshotChunkReply{}, &Mismatch{}} {
+		head, err := head(Envelope{1, m})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -201,7 +201,7 @@ func TestSmallHeadsCostLittle(t *testing.T) {
 			}
 		})
 	}
-	q := newQueue(1<<30, nil)
+	q := newQueue(1<<30, false, nil)
 	for range 3 * maxBatch {
 		q.push([]waiting{{Envelope: vote(1), cost: cost(vote(1))}})
 	}

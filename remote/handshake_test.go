@@ -19,15 +19,24 @@ import (
 	"github.com/troupe-raft/troupe/raft"
 )
 
+var somebody = person{
+	self: raft.Incarnation{Store: 3, Start: 4, Nonce: 5}, counted: true, founders: 6,
+	known: raft.Acquaintance{Incarnation: raft.Incarnation{Store: 7, Start: 8, Nonce: 9}, Forked: true},
+}
+
 func TestGoldenHandshake(t *testing.T) {
 	for _, c := range []struct {
 		name, want string
 		got        []byte
 	}{
-		{"hello", "54525045" + "01" + "000d" + "95" + "a7636c7573746572" + "01" + "02" + "01" + "a0",
-			hello{cluster: "cluster", from: 1, to: 2, lane: Bulk}.append(nil)},
-		{"accepted", "54525045" + "01" + "0007" + "92" + "a0" + "ce04000000", verdict{maxFrame: 64 << 20}.append(nil)},
-		{"refused", "54525045" + "01" + "0005" + "92" + "a26e6f" + "00", verdict{reason: "no"}.append(nil)},
+		{"hello of version 1", "54524f55" + "01" + "01" + "000d" + "95" + "a7636c7573746572" + "01" + "02" + "02" + "a0",
+			hello{speaks: Versions{1, 1}, cluster: "cluster", from: 1, to: 2, lane: Snapshots, person: somebody}.append(nil)},
+		{"hello", "54524f55" + "01" + "02" + "0017" + "9f" + "a7636c7573746572" + "01" + "02" + "02" + "a0" + "030405" + "c3" + "06" + "070809" + "c3" + "0a",
+			hello{speaks: Speaks(), cluster: "cluster", from: 1, to: 2, lane: Snapshots, person: somebody, proof: 10}.append(nil)},
+		{"accepted", "54524f55" + "01" + "02" + "000c" + "97" + "a0" + "ce04000000" + "030405" + "02" + "00", verdict{
+			speaks: Speaks(), maxFrame: 64 << 20, self: somebody.self, standing: raft.Next}.append(nil)},
+		{"refused", "54524f55" + "01" + "02" + "000a" + "97" + "a26e6f" + "00" + "000000" + "04" + "0b",
+			verdict{speaks: Speaks(), reason: "no", standing: raft.Older, challenge: 11}.append(nil)},
 	} {
 		if got := hex.EncodeToString(c.got); got != c.want {
 			t.Errorf("%s\n got %s\nwant %s", c.name, got, c.want)
@@ -36,20 +45,20 @@ func TestGoldenHandshake(t *testing.T) {
 }
 
 func TestHandshakeRoundTrip(t *testing.T) {
-	h := hello{cluster: strings.Repeat("x", maxCluster), from: 1 << 63, to: 1<<64 - 1, lane: Bulk}
-	got, err := readHello(bytes.NewReader(append(h.append(nil), "more"...)))
+	h := hello{speaks: Speaks(), cluster: strings.Repeat("x", maxCluster), from: 1 << 63, to: 1<<64 - 1, lane: Snapshots, person: somebody}
+	got, _, err := readHello(bytes.NewReader(append(h.append(nil), "more"...)), Speaks())
 	if err != nil || got != h {
 		t.Errorf("%+v, %v", got, err)
 	}
 	reason := strings.Repeat("r", maxReason+100)
 	var refused *RefusedError
-	if _, err := readVerdict(bytes.NewReader(verdict{reason: reason}.append(nil))); !errors.As(err, &refused) || refused.Reason != reason[:maxReason] {
+	if _, _, err := readVerdict(bytes.NewReader(verdict{speaks: Speaks(), reason: reason}.append(nil)), Speaks()); !errors.As(err, &refused) || refused.Reason != reason[:maxReason] {
 		t.Errorf("%v", err)
 	}
-	if v, err := readVerdict(bytes.NewReader(verdict{maxFrame: minFrame}.append(nil))); err != nil || v.maxFrame != minFrame {
+	if v, _, err := readVerdict(bytes.NewReader(verdict{speaks: Speaks(), maxFrame: minFrame}.append(nil)), Speaks()); err != nil || v.maxFrame != minFrame {
 		t.Errorf("%+v, %v", v, err)
 	}
-	if _, err := readVerdict(bytes.NewReader(verdict{maxFrame: minFrame - 1}.append(nil))); err == nil {
+	if _, _, err := readVerdict(bytes.NewReader(verdict{speaks: Speaks(), maxFrame: minFrame - 1}.append(nil)), Speaks()); err == nil {
 		t.Error("took a frame limit below all reason")
 	}
 }
@@ -75,19 +84,19 @@ func TestRefusals(t *testing.T) {
 		{"certificate of another node", mutual("node-1", "node-7"), b(mutual("node-3")), 2, "for nodes [3], not for node 2", ""},
 		{"certificate for another caller", mutual("node-9"), b(mutual("node-2")), 2, "for nodes [9], not for node 1", "not for node 1"},
 		{"no certificate", func(c *Config) {
-			c.TLS = pki.mutual(t)
+			c.TLS = pki.mutual(t, "node-1")
 			c.TLS.Certificates = nil
 			c.TLS.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("none") }
-		}, b(mutual()), 2, "certificate required", "didn't provide a certificate"},
-		{"foreign authority", func(c *Config) { c.TLS = newPKI(t).mutual(t) }, b(mutual()), 2, "certificate", "certificate"},
+		}, b(mutual("node-2")), 2, "certificate required", "didn't provide a certificate"},
+		{"foreign authority", func(c *Config) { c.TLS = newPKI(t).mutual(t, "node-1") }, b(mutual("node-2")), 2, "certificate", "certificate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			callee := c.callee(t)
 			caller := start(t, 1, c.caller)
 			caller.SetPeer(c.as, callee.Addr())
-			caller.send(c.as, Main, vote(1))
+			caller.send(c.as, vote(1))
 			caller.logged("WARN no connection", c.hears)
-			if s := caller.Stats().Peers[c.as]; s.LastError == "" || s.Connected[Main] || s.Dropped == 0 && s.Sent != 0 {
+			if s := caller.Stats().Peers[c.as]; s.LastError == "" || s.Connected[Control] || s.Dropped == 0 && s.Sent != 0 {
 				t.Errorf("stats %+v", s)
 			}
 			if c.notes != "" {
@@ -124,26 +133,27 @@ func talk(t *testing.T, n *node, b []byte) []byte {
 
 func TestStrangersAreRefused(t *testing.T) {
 	b := start(t, 2, nil)
-	newer := hello{cluster: "test", from: 1, to: 2}.append(nil)
-	newer[len(magic)] = version + 1
-	longer := hello{cluster: "test", from: 1, to: 2}.append(nil)
-	longer[len(magic)+1] = 0xff
+	newer := hello{speaks: Versions{newest + 1, newest + 2}, cluster: "test", from: 1, to: 2}.append(nil)
+	none := hello{speaks: Versions{2, 1}, cluster: "test", from: 1, to: 2}.append(nil)
+	longer := hello{speaks: Speaks(), cluster: "test", from: 1, to: 2}.append(nil)
+	longer[len(magic)+2] = 0xff
 	for _, c := range []struct {
 		name   string
 		say    []byte
 		reason string
 	}{
 		{"HTTP", []byte("GET / HTTP/1.1\r\n\r\n"), "does not speak this protocol"},
-		{"newer version", newer, "protocol version 2, this node version 1"},
+		{"newer version", newer, "this node speaks versions 1 to 2, the other versions 3 to 4: upgrade this node to a release that speaks version 3"},
+		{"no version", none, "malformed greeting"},
 		{"too long", longer, "malformed greeting"},
-		{"garbage in the hello", appendGreeting(nil, func(b []byte) []byte { return append(b, 0xc1, 0xc1) }), "malformed hello"},
-		{"unknown lane", hello{cluster: "test", from: 1, to: 2, lane: lanes}.append(nil), "malformed hello"},
-		{"node zero", hello{cluster: "test", from: 0, to: 2}.append(nil), "node zero"},
-		{"shared ID", hello{cluster: "test", from: 2, to: 2}.append(nil), "two nodes share an ID"},
+		{"garbage in the hello", appendGreeting(nil, Speaks(), func(c *coder) { c.out = append(c.out, 0xc1, 0xc1) }), "malformed greeting"},
+		{"unknown lane", hello{speaks: Speaks(), cluster: "test", from: 1, to: 2, lane: lanes}.append(nil), "this node has no lane 3"},
+		{"node zero", hello{speaks: Speaks(), cluster: "test", from: 0, to: 2}.append(nil), "node zero"},
+		{"shared ID", hello{speaks: Speaks(), cluster: "test", from: 2, to: 2}.append(nil), "two nodes share an ID"},
 	} {
 		answer := talk(t, b, c.say)
 		var refused *RefusedError
-		if _, err := readVerdict(bytes.NewReader(answer)); !errors.As(err, &refused) || !strings.Contains(refused.Reason, c.reason) {
+		if _, _, err := readVerdict(bytes.NewReader(answer), Speaks()); !errors.As(err, &refused) || !strings.Contains(refused.Reason, c.reason) {
 			t.Errorf("%s: answered %q: %v", c.name, answer, err)
 		}
 		if s := b.Stats(); !strings.Contains(s.LastRefusal, c.reason) {
@@ -151,7 +161,7 @@ func TestStrangersAreRefused(t *testing.T) {
 		}
 	}
 	b.logged("WARN connection refused", "does not speak this protocol")
-	if s := b.Stats(); s.Refused != 7 || len(s.Peers) != 0 {
+	if s := b.Stats(); s.Refused != 8 || len(s.Peers) != 0 {
 		t.Errorf("stats %+v", s)
 	}
 }
@@ -175,7 +185,7 @@ func TestSilentCalleeIsGivenUp(t *testing.T) {
 	defer l.Close()
 	a := start(t, 1, func(c *Config) { c.HandshakeTimeout = 20 * time.Millisecond })
 	a.SetPeer(2, l.Addr().String())
-	a.send(2, Main, vote(1))
+	a.send(2, vote(1))
 	a.logged("WARN no connection", "reading the greeting", "i/o timeout")
 }
 
@@ -189,7 +199,7 @@ func TestTooManyConnections(t *testing.T) {
 		defer conn.Close()
 	}
 	a := start(t, 1, nil).knows(b)
-	a.send(2, Main, vote(1))
+	a.send(2, vote(1))
 	a.logged("WARN no connection")
 	b.logged("WARN connection refused", "more than 2 connections")
 	if s := b.Stats(); s.Conns != 2 {
@@ -204,13 +214,13 @@ func TestMutualTLS(t *testing.T) {
 	a.knows(b)
 	b.knows(a)
 	for _, c := range golden {
-		a.send(2, Main, c.envelope)
+		a.send(2, c.envelope)
 		sameBatch(t, []Envelope{b.inbox.next(t, c.name, nil).Envelope}, received([]Envelope{c.envelope}))
-		b.send(1, Bulk, c.envelope)
+		b.send(1, c.envelope)
 		sameBatch(t, []Envelope{a.inbox.next(t, c.name, nil).Envelope}, received([]Envelope{c.envelope}))
 	}
 	big := Envelope{1, &SnapshotChunk{Data: bytes.Repeat([]byte("big"), 1<<20)}}
-	a.send(2, Bulk, big)
+	a.send(2, big)
 	sameBatch(t, []Envelope{b.inbox.next(t, "the chunk", nil).Envelope}, []Envelope{big})
 }
 

@@ -83,13 +83,13 @@ func (n *node) knows(others ...*node) *node {
 	return n
 }
 
-func (n *node) send(to raft.NodeID, lane Lane, envelopes ...Envelope) {
+func (n *node) send(to raft.NodeID, envelopes ...Envelope) {
 	pid := n.Sender(to)
 	if pid == nil {
 		n.t.Fatalf("node %d has no sender for node %d", n.id, to)
 	}
 	for _, e := range envelopes {
-		system.Root.Send(pid, &Post{lane, e})
+		system.Root.Send(pid, &Post{e})
 	}
 }
 
@@ -100,7 +100,7 @@ func (n *node) sendUntil(to raft.NodeID, e Envelope, done <-chan struct{}) {
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
 	for {
-		n.send(to, Main, e)
+		n.send(to, e)
 		select {
 		case <-done:
 			return
@@ -235,11 +235,11 @@ func deaf(t testing.TB, id raft.NodeID) (addr string, greeted <-chan struct{}) {
 			}
 			conns.Go(func() {
 				defer conn.Close()
-				if h, err := readHello(conn); err != nil || h.to != id {
+				if h, _, err := readHello(conn, Speaks()); err != nil || h.to != id {
 					t.Errorf("hello %+v: %v", h, err)
 					return
 				}
-				if _, err := conn.Write(verdict{maxFrame: maxFrame}.append(nil)); err != nil {
+				if _, err := conn.Write(verdict{speaks: Speaks(), maxFrame: maxFrame}.append(nil)); err != nil {
 					return
 				}
 				once.Do(func() { close(ready) })

@@ -38,10 +38,10 @@ func (w wall) accept() net.Conn {
 	}
 	w.t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(patience))
-	if h, err := readHello(conn); err != nil || h.from != 1 || h.to != 2 || h.cluster != "test" || h.lane != Main {
+	if h, _, err := readHello(conn, Speaks()); err != nil || h.from != 1 || h.to != 2 || h.cluster != "test" || h.lane != Control {
 		w.t.Fatalf("hello %+v: %v", h, err)
 	}
-	if _, err := conn.Write(verdict{maxFrame: maxFrame}.append(nil)); err != nil {
+	if _, err := conn.Write(verdict{speaks: Speaks(), maxFrame: maxFrame}.append(nil)); err != nil {
 		w.t.Fatal(err)
 	}
 	return conn
@@ -56,10 +56,10 @@ func call(t testing.TB, n *node, addr string) net.Conn {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(patience))
-	if _, err := conn.Write(hello{cluster: "test", from: 1, to: 2, addr: addr}.append(nil)); err != nil {
+	if _, err := conn.Write(hello{speaks: Speaks(), cluster: "test", from: 1, to: 2, addr: addr}.append(nil)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readVerdict(conn); err != nil {
+	if _, _, err := readVerdict(conn, Speaks()); err != nil {
 		t.Fatal(err)
 	}
 	return conn
@@ -121,7 +121,7 @@ func TestHoverbearServer(t *testing.T) {
 		"test_invalid_accept": func(t *testing.T) {
 			b := start(t, 2, nil)
 			answer := talk(t, b, []byte("foo bar baz"))
-			if _, err := readVerdict(bytes.NewReader(answer)); err == nil {
+			if _, _, err := readVerdict(bytes.NewReader(answer), Speaks()); err == nil {
 				t.Error("accepted")
 			}
 			b.logged("WARN connection refused", "does not speak this protocol")
@@ -134,8 +134,8 @@ func TestHoverbearServer(t *testing.T) {
 			w := newWall(t)
 			a := start(t, 1, nil)
 			a.SetPeer(2, w.Addr().String())
-			a.send(2, Main, vote(42))
-			d := deframer{r: bufio.NewReader(w.accept()), limit: maxFrame, patience: func(int) {}}
+			a.send(2, vote(42))
+			d := deframer{heads: newHeads(kinds, newest), r: bufio.NewReader(w.accept()), limit: maxFrame, patience: func(int) {}}
 			batch, _, err := d.next()
 			if err != nil {
 				t.Fatal(err)
@@ -152,9 +152,9 @@ func TestHoverbearServer(t *testing.T) {
 func reconnected(t testing.TB, a *node, w wall) {
 	t.Helper()
 	before := a.Stats().Peers[2].Dials
-	eventually(t, "dialled again", func() bool { a.send(2, Main, vote(1)); return a.Stats().Peers[2].Dials > before })
+	eventually(t, "dialled again", func() bool { a.send(2, vote(1)); return a.Stats().Peers[2].Dials > before })
 	w.accept()
-	eventually(t, "connected again", func() bool { return a.Stats().Peers[2].Connected[Main] })
+	eventually(t, "connected again", func() bool { return a.Stats().Peers[2].Connected[Control] })
 }
 
 // unbound is an address where nobody listens.
@@ -184,12 +184,12 @@ func peerConnect(t *testing.T) {
 	w := newWall(t)
 	a := start(t, 1, quick)
 	a.SetPeer(2, w.Addr().String())
-	a.send(2, Main, vote(1))
+	a.send(2, vote(1))
 	conn := w.accept()
-	eventually(t, "connected", func() bool { return a.Stats().Peers[2].Connected[Main] })
+	eventually(t, "connected", func() bool { return a.Stats().Peers[2].Connected[Control] })
 	_ = conn.Close()
 	a.logged("WARN no connection")
-	eventually(t, "disconnected", func() bool { return !a.Stats().Peers[2].Connected[Main] })
+	eventually(t, "disconnected", func() bool { return !a.Stats().Peers[2].Connected[Control] })
 	reconnected(t, a, w)
 }
 
@@ -198,7 +198,7 @@ func invalidPeerMessage(t *testing.T) {
 	w := newWall(t)
 	a := start(t, 1, quick)
 	a.SetPeer(2, w.Addr().String())
-	a.send(2, Main, vote(1))
+	a.send(2, vote(1))
 	conn := w.accept()
 	if _, err := conn.Write([]byte("foo bar baz")); err != nil {
 		t.Fatal(err)
@@ -230,12 +230,12 @@ func unreachablePeer(t *testing.T) {
 	a := start(t, 1, quick)
 	a.SetPeer(2, unbound(t))
 	again := func(dials uint64) {
-		eventually(t, "dialled again", func() bool { a.send(2, Main, vote(1)); return a.Stats().Peers[2].Dials >= dials })
+		eventually(t, "dialled again", func() bool { a.send(2, vote(1)); return a.Stats().Peers[2].Dials >= dials })
 	}
 	again(1)
 	a.logged("WARN no connection", "refused")
 	again(4)
-	if s := a.Stats().Peers[2]; s.Connected[Main] || s.Sent != 0 || !strings.Contains(s.LastError, "refused") {
+	if s := a.Stats().Peers[2]; s.Connected[Control] || s.Sent != 0 || !strings.Contains(s.LastError, "refused") {
 		t.Errorf("stats %+v", s)
 	}
 }

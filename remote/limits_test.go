@@ -18,7 +18,7 @@ func TestBackpressureIsBounded(t *testing.T) {
 	a := start(t, 1, func(c *Config) { c.QueueBytes, c.WriteTimeout = limit, time.Hour })
 	a.SetPeer(2, addr)
 	e := Envelope{1, &SnapshotChunk{Data: make([]byte, 100_000)}}
-	a.send(2, Main, e)
+	a.send(2, e)
 	select {
 	case <-greeted:
 	case <-time.After(patience):
@@ -29,8 +29,8 @@ func TestBackpressureIsBounded(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("nothing is dropped: %+v", a.Stats())
 		}
-		a.send(2, Main, e)
-		if q := a.Stats().Peers[2].Queued[Main]; q > limit {
+		a.send(2, e)
+		if q := a.Stats().Peers[2].Queued[Snapshots]; q > limit {
 			t.Fatalf("%d bytes queued, the limit is %d", q, limit)
 		}
 	}
@@ -39,7 +39,7 @@ func TestBackpressureIsBounded(t *testing.T) {
 	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("Stop took %v", took)
 	}
-	if q := a.Stats().Peers[2].Queued[Main]; q != 0 {
+	if q := a.Stats().Peers[2].Queued[Snapshots]; q != 0 {
 		t.Errorf("%d bytes still queued after Stop", q)
 	}
 }
@@ -59,32 +59,44 @@ func TestPeerThatDoesNotReadIsGivenUp(t *testing.T) {
 	}
 }
 
-// A bulk lane whose receiver is stuck holds up nothing on the main lane.
-func TestBulkDoesNotDelayMain(t *testing.T) {
+// What carries payload, and waits in queues, sockets or a receiver that is stuck, holds up nothing that is urgent, and neither
+// holds up the other.
+func TestNothingUrgentWaitsBehindPayload(t *testing.T) {
 	a, b := start(t, 1, nil), start(t, 2, nil)
+	a.knows(b)
 	release := make(chan struct{})
-	stuck := make(chan struct{})
-	var once sync.Once
+	stuck := make(chan any, 100)
 	b.TCP.deliver = func(from raft.NodeID, batch []Envelope) {
-		if _, bulk := batch[0].Message.(*SnapshotChunk); bulk {
-			once.Do(func() { close(stuck) })
+		switch m := batch[0].Message.(type) {
+		case *SnapshotChunk, *AppendBlocks:
+			stuck <- m
 			<-release
 		}
 		b.deliver(from, batch)
 	}
 	t.Cleanup(sync.OnceFunc(func() { close(release) }))
-	a.knows(b)
-	e := Envelope{1, &SnapshotChunk{Data: make([]byte, 1<<20)}}
+	lane := map[bool]bool{}
 	for range 32 {
-		a.send(2, Bulk, e)
+		a.send(2, appendOf(1<<20), Envelope{1, &SnapshotChunk{Data: make([]byte, 1<<20)}})
 	}
-	<-stuck
-	for i := range raft.Term(100) {
-		a.send(2, Main, vote(i))
-		b.inbox.next(t, "a vote", isVote(i))
+	for len(lane) < 2 {
+		select {
+		case m := <-stuck:
+			_, log := m.(*AppendBlocks)
+			lane[log] = true
+		case <-time.After(patience):
+			t.Fatalf("the lanes of payload hold up each other: %v", lane)
+		}
 	}
-	if b.inbox.count() != 0 {
-		t.Error("bulk overtook its own lane")
+	for _, c := range golden {
+		switch c.envelope.Message.(type) {
+		case *SnapshotChunk, *AppendBlocks:
+			continue
+		}
+		for range 10 {
+			a.send(2, c.envelope)
+			sameBatch(t, []Envelope{b.inbox.next(t, c.name, nil).Envelope}, []Envelope{c.envelope})
+		}
 	}
 }
 
@@ -92,7 +104,7 @@ func TestStopIsIdempotentAndFreesThePort(t *testing.T) {
 	a, b := start(t, 1, nil), start(t, 2, nil)
 	a.knows(b)
 	b.knows(a)
-	a.send(2, Main, vote(1))
+	a.send(2, vote(1))
 	b.inbox.next(t, "vote 1", isVote(1))
 	var all sync.WaitGroup
 	for range 3 {
@@ -120,9 +132,9 @@ func TestStopIsIdempotentAndFreesThePort(t *testing.T) {
 func TestStopSendsWhatWasPosted(t *testing.T) {
 	a, b := start(t, 1, nil), start(t, 2, nil)
 	a.knows(b)
-	a.send(2, Main, vote(1))
+	a.send(2, vote(1))
 	b.inbox.next(t, "vote 1", isVote(1))
-	a.send(2, Main, vote(2))
+	a.send(2, vote(2))
 	a.stop()
 	b.inbox.next(t, "vote 2", isVote(2))
 }
@@ -135,7 +147,7 @@ func TestStopReportsThatItRanOutOfTime(t *testing.T) {
 		<-release
 	}
 	a.knows(b)
-	a.send(2, Main, vote(1))
+	a.send(2, vote(1))
 	<-stuck
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

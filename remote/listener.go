@@ -10,8 +10,10 @@ import (
 	"net"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/troupe-raft/troupe/internal/backoff"
 	"github.com/troupe-raft/troupe/raft"
 )
 
@@ -22,7 +24,7 @@ const (
 	farewellBytes = 64 << 10
 )
 
-// slot names an incoming connection: a newer one in the same slot replaces the older.
+// slot names an incoming connection: there is one of each.
 type slot struct {
 	from raft.NodeID
 	lane Lane
@@ -35,6 +37,15 @@ type inbound struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	done   chan struct{}
+
+	conn     net.Conn      // raw, or TLS on it; set before there is a slot
+	welcomed chan struct{} // closed once the verdict is written
+	signs    signs         // of life: that anything arrived
+	answered signs         // that the answer to a probe did
+	probes   atomic.Uint64 // sent
+	replies  atomic.Uint64 // to probes, in their order
+	start    raft.Incarnation
+	standing raft.Standing // of the caller; set, as start is, before there is a slot
 }
 
 var (
@@ -45,7 +56,7 @@ var (
 // accept runs until the listener is closed.
 func (t *TCP) accept(l net.Listener) {
 	defer t.running.Done()
-	for pause := time.Duration(0); ; {
+	for failures := 0; ; {
 		raw, err := l.Accept()
 		if t.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 			if err == nil {
@@ -55,14 +66,14 @@ func (t *TCP) accept(l net.Listener) {
 		}
 		if err != nil { // out of descriptors, perhaps: that may pass
 			t.cfg.Log.Error("accept failed", "err", err)
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			failures++
 			select {
-			case <-time.After(pause):
+			case <-time.After(backoff.Doubling{First: 5 * time.Millisecond, Max: time.Second}.After(failures)):
 			case <-t.ctx.Done():
 			}
 			continue
 		}
-		pause = 0
+		failures = 0
 		t.admit(raw)
 	}
 }
@@ -74,7 +85,7 @@ func (t *TCP) admit(raw net.Conn) {
 		t.refused(raw.RemoteAddr(), fmt.Errorf("remote: more than %d connections", t.cfg.MaxConns))
 		return
 	}
-	in := &inbound{t: t, raw: raw, done: make(chan struct{})}
+	in := &inbound{t: t, raw: raw, done: make(chan struct{}), welcomed: make(chan struct{})}
 	in.ctx, in.cancel = context.WithCancelCause(t.ctx)
 	t.running.Add(1)
 	go in.run()
@@ -93,30 +104,39 @@ func (t *TCP) refused(addr net.Addr, err error) {
 func (in *inbound) run() {
 	t := in.t
 	defer t.running.Done()
-	defer t.conns.Add(-1)
 	defer close(in.done)
+	defer t.conns.Add(-1)
 	defer in.raw.Close()
 	defer in.cancel(nil)
 	// Only closing wakes a goroutine that is stuck in the socket.
 	defer context.AfterFunc(in.ctx, func() { _ = in.raw.Close() })()
 	defer in.survive()
-	conn, h, err := in.greeted()
+	conn, h, v, err := in.greeted()
 	if err != nil {
 		return
 	}
-	// The slot changes hands before the verdict, so that of two connections the one dialled later stays.
 	p, mine := t.known(h.from), slot{h.from, h.lane}
-	older := t.occupy(mine, in)
+	in.conn = conn
+	t.cfg.told(&h)
+	if err := h.akin(&t.cfg); err != nil {
+		_ = in.refuse(conn, err)
+		return
+	}
+	if h.lane == asking {
+		_ = in.welcome(conn)
+		in.linger()
+		return
+	}
 	defer t.vacate(mine, in)
-	if older != nil { // order within the lane outlives the change
-		older.cancel(errReplaced)
-		<-older.done
+	if err := t.claim(&h, mine, in); err != nil {
+		_ = in.refuse(conn, err)
+		return
 	}
 	t.learn(h, in.raw.RemoteAddr())
 	t.revive(h.from)
 	t.cfg.Log.Debug("accepted", "peer", h.from, "lane", h.lane, "addr", in.raw.RemoteAddr())
 	if err = in.welcome(conn); err == nil {
-		err = in.receive(conn, h, p)
+		err = in.receive(conn, h, v, p)
 	}
 	if cause := context.Cause(in.ctx); cause != nil {
 		err = cause
@@ -142,40 +162,40 @@ func (in *inbound) survive() {
 
 // greeted runs TLS, if wanted, and the handshake up to the verdict, from the accepting side. A refusal has been
 // counted, logged and told to the other side when it returns.
-func (in *inbound) greeted() (conn net.Conn, h hello, err error) {
+func (in *inbound) greeted() (conn net.Conn, h hello, v Version, err error) {
 	cfg := &in.t.cfg
 	if err := in.raw.SetDeadline(time.Now().Add(cfg.HandshakeTimeout)); err != nil {
-		return nil, h, in.refuse(nil, err)
+		return nil, h, 0, in.refuse(nil, err)
 	}
 	var first [1]byte
 	if _, err := io.ReadFull(in.raw, first[:]); err != nil {
-		return nil, h, in.refuse(nil, fmt.Errorf("no greeting: %w", err))
+		return nil, h, 0, in.refuse(nil, fmt.Errorf("no greeting: %w", err))
 	}
 	conn = &prefixed{Conn: in.raw, prefix: first[:]}
 	var certificate tls.ConnectionState
 	switch speaksTLS := first[0] == tlsRecord; {
 	case speaksTLS && cfg.TLS == nil:
-		return nil, h, in.refuse(in.raw, errors.New("this node does not speak TLS, the caller does"))
+		return nil, h, 0, in.refuse(in.raw, errors.New("this node does not speak TLS, the caller does"))
 	case !speaksTLS && cfg.TLS != nil:
-		return nil, h, in.refuse(in.raw, errors.New("this node requires TLS, the caller does not speak it"))
+		return nil, h, 0, in.refuse(in.raw, errors.New("this node requires TLS, the caller does not speak it"))
 	case speaksTLS:
 		secure := tls.Server(conn, cfg.TLS)
 		if err := secure.HandshakeContext(in.ctx); err != nil {
 			defer in.linger() // so that the alert is read
-			return nil, h, in.refuse(nil, fmt.Errorf("TLS: %w", err))
+			return nil, h, 0, in.refuse(nil, fmt.Errorf("TLS: %w", err))
 		}
 		conn, certificate = secure, secure.ConnectionState()
 	}
-	if h, err = readHello(conn); err != nil {
-		return nil, h, in.refuse(conn, err)
+	if h, v, err = readHello(conn, cfg.speaks); err != nil {
+		return nil, h, 0, in.refuse(conn, err)
 	}
 	if err = h.judge(cfg); err == nil {
-		err = certified(&certificate, h.from)
+		err = cfg.certified(&certificate, h.from)
 	}
 	if err != nil {
-		return nil, h, in.refuse(conn, err)
+		return nil, h, 0, in.refuse(conn, err)
 	}
-	return conn, h, nil
+	return conn, h, v, nil
 }
 
 // refuse counts and logs, and tells the reason to the other side if there is a way to.
@@ -184,7 +204,11 @@ func (in *inbound) refuse(conn net.Conn, reason error) error {
 		in.t.refused(in.raw.RemoteAddr(), reason)
 	}
 	if conn != nil {
-		if _, err := conn.Write(verdict{reason: strings.TrimPrefix(reason.Error(), "remote: ")}.append(nil)); err == nil {
+		v := verdict{speaks: in.t.cfg.speaks, reason: strings.TrimPrefix(reason.Error(), "remote: ")}
+		if s := (*standingError)(nil); errors.As(reason, &s) {
+			v.standing = s.standing
+		}
+		if _, err := conn.Write(v.append(nil)); err == nil {
 			in.linger()
 		}
 	}
@@ -193,13 +217,18 @@ func (in *inbound) refuse(conn net.Conn, reason error) error {
 
 // welcome accepts the caller.
 func (in *inbound) welcome(conn net.Conn) error {
-	_, err := conn.Write(verdict{maxFrame: in.t.cfg.MaxFrame}.append(nil))
+	v := verdict{speaks: in.t.cfg.speaks, maxFrame: uint32(in.t.cfg.MaxFrame), standing: in.standing}
+	if g := in.t.cfg.Guard; g != nil {
+		v.self = g.Self()
+	}
+	_, err := conn.Write(v.append(nil))
 	if err == nil {
 		err = in.raw.SetDeadline(time.Time{})
 	}
 	if err != nil {
 		return fmt.Errorf("remote: answering the greeting: %w", err)
 	}
+	close(in.welcomed)
 	return nil
 }
 
@@ -211,10 +240,11 @@ func (in *inbound) linger() {
 	}
 }
 
-func (in *inbound) receive(conn net.Conn, h hello, p *peer) error {
+func (in *inbound) receive(conn net.Conn, h hello, v Version, p *peer) error {
 	t := in.t
 	patient := true
-	d := deframer{r: bufio.NewReaderSize(conn, readBuffer), limit: t.cfg.MaxFrame, patience: func(bytes int) {
+	d := deframer{heads: newHeads(t.cfg.kinds, v), r: bufio.NewReaderSize(signReader{conn, &in.signs}, readBuffer), limit: t.cfg.MaxFrame}
+	d.patience = func(bytes int) {
 		switch {
 		case bytes > 0:
 			_ = in.raw.SetReadDeadline(time.Now().Add(perMiB(t.cfg.ReadTimeout, bytes)))
@@ -223,7 +253,7 @@ func (in *inbound) receive(conn net.Conn, h hello, p *peer) error {
 			_ = in.raw.SetReadDeadline(time.Time{})
 			patient = true
 		}
-	}}
+	}
 	line := delayLine{in: in, from: h.from, peer: p}
 	defer line.close()
 	for {
@@ -232,13 +262,28 @@ func (in *inbound) receive(conn net.Conn, h hello, p *peer) error {
 			return err
 		}
 		p.recvBytes.Add(uint64(size))
+		if len(batch) == 0 { // the answer to a probe
+			in.replies.Add(1)
+			in.answered.give()
+			continue
+		}
 		if f := t.weather.now.Load(); f == nil && !line.running() {
 			p.received.Add(uint64(len(batch)))
-			t.deliver(h.from, batch)
+			in.deliver(h.from, batch)
 		} else {
 			line.pass(batch, f)
 		}
 		clear(batch) // an idle connection keeps no message alive
+	}
+}
+
+// deliver hands on what this node may listen to.
+func (in *inbound) deliver(from raft.NodeID, batch []Envelope) {
+	if g := in.t.cfg.Guard; g != nil {
+		batch = g.Pass(from, in.start, batch)
+	}
+	if len(batch) > 0 {
+		in.t.deliver(from, batch)
 	}
 }
 

@@ -5,31 +5,35 @@ import (
 	"github.com/troupe-raft/troupe/raft"
 )
 
-// A Lane is one of the connections between two nodes. Each lane keeps its own order and has its own queue, so that
-// snapshots never hold up heartbeats.
+// A Lane is one of the connections between two nodes. Each lane keeps its own order and has its own queue, connection and
+// reading goroutine, so that what carries a node's payload never holds up what tells that the node lives. The kind of a
+// message decides its lane.
 type Lane uint8
 
 // The lanes.
 const (
-	Main Lane = iota // votes, appends, heartbeats and all replies
-	Bulk             // snapshot chunks
+	Control   Lane = iota // heartbeats, votes, replies: all that is small and urgent
+	Log                   // appends
+	Snapshots             // snapshot chunks
 	lanes
 )
 
 // String names the lane for logs.
 func (l Lane) String() string {
 	switch l {
-	case Main:
-		return "main"
-	case Bulk:
-		return "bulk"
+	case Control:
+		return "control"
+	case Log:
+		return "log"
+	case Snapshots:
+		return "snapshots"
 	}
 	return "unknown"
 }
 
 // An Envelope is a message with the group that it is for. Message is one of *raft.RequestVote,
 // *raft.RequestVoteReply, *AppendBlocks, *raft.AppendEntriesReply, *raft.HeartbeatReply,
-// *raft.InstallSnapshotReply, *raft.TimeoutNow, *Pulse (Group 0), *SnapshotChunk and *SnapshotChunkReply.
+// *raft.InstallSnapshotReply, *raft.TimeoutNow, *raft.Recall, *raft.Trust, *Pulse (Group 0), *SnapshotChunk, *SnapshotChunkReply and *Mismatch.
 // Once posted, neither the message nor anything it points to may change.
 type Envelope struct {
 	Group   raft.GroupID
@@ -39,7 +43,6 @@ type Envelope struct {
 // A Post asks a sender actor to send one envelope. There is no answer: it is dropped, and counted in
 // Stats, when the peer cannot be reached or the lane's queue is full.
 type Post struct {
-	Lane     Lane
 	Envelope Envelope
 }
 
@@ -84,3 +87,18 @@ type SnapshotChunkReply struct {
 	Done    bool       // the file is complete and verified
 	Refused string     // why the transfer ended, when not empty
 }
+
+// A Mismatch tells the sender of messages of a group why they are of no use here. Nothing answers it.
+type Mismatch struct {
+	Kind     MismatchKind
+	Founders []raft.NodeID // OtherFounders: those that the sender of this knows
+}
+
+// A MismatchKind is what does not fit.
+type MismatchKind uint8
+
+// The kinds. Others are of later versions.
+const (
+	NoGroup       MismatchKind = iota + 1 // the group does not run on this node
+	OtherFounders                         // it runs, but was founded with other members
+)

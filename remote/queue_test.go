@@ -23,7 +23,7 @@ func (q *queue) take(batch []Envelope, target int, delay time.Duration) (_ []Env
 
 func TestQueueKeepsOrderAndLimit(t *testing.T) {
 	var gauge atomic.Int64
-	q := newQueue(1000, &gauge)
+	q := newQueue(1000, false, &gauge)
 	random := rand.New(rand.NewPCG(1, 2))
 	var in, out raft.Term
 	inFlight := 0
@@ -55,8 +55,83 @@ func TestQueueKeepsOrderAndLimit(t *testing.T) {
 	}
 }
 
+// Groups that wait together get the same number of bytes, whatever they have waiting, each in its own order.
+func TestFairQueueLetsGroupsTakeTurns(t *testing.T) {
+	q := newQueue(1<<30, true, nil)
+	put := func(group raft.GroupID, term raft.Term, size int) {
+		w := item(term, size)
+		w.Group = group
+		q.push([]waiting{w})
+	}
+	sizes := map[raft.GroupID]int{1: 200 << 10, 2: 10 << 10, 3: 64 << 10, 4: 1 << 20}
+	for i := range raft.Term(400) {
+		for group, size := range sizes {
+			put(group, i, size)
+		}
+	}
+	got, next := map[raft.GroupID]int{}, map[raft.GroupID]raft.Term{}
+	take := func() raft.GroupID {
+		batch, bytes, _, _ := q.take(nil, 1, 0)
+		q.release(bytes)
+		e := batch[0]
+		if term := e.Message.(*raft.RequestVote).Term; term != next[e.Group] {
+			t.Fatalf("group %d: %d in place of %d", e.Group, term, next[e.Group])
+		}
+		next[e.Group]++
+		got[e.Group] += bytes
+		return e.Group
+	}
+	for got[2] < 2<<20 {
+		take()
+		for group := range sizes {
+			for other := range sizes {
+				if got[group] > got[other]+sizes[group]+sizes[other]+2*quantum {
+					t.Fatalf("group %d has %d bytes, group %d only %d", group, got[group], other, got[other])
+				}
+			}
+		}
+	}
+	put(5, 0, 100) // one that was quiet waits no longer than a turn of each other
+	before := got[1] + got[2] + got[3] + got[4]
+	for take() != 5 {
+	}
+	if waited := got[1] + got[2] + got[3] + got[4] - before; waited > 4*quantum+1<<20+300<<10 {
+		t.Errorf("a quiet group waited for %d bytes", waited)
+	}
+	for q.items > 0 {
+		take()
+	}
+	if len(q.lines) != 0 || len(q.active) != 0 || q.bytes != 0 {
+		t.Errorf("an empty queue holds %d lines, %d of them active, and %d bytes", len(q.lines), len(q.active), q.bytes)
+	}
+}
+
+// Under Chaos one group's message that is due does not wait for another's that is not.
+func TestFairQueueDelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(1<<30, true, nil)
+		for i, group := range []raft.GroupID{1, 2, 1} {
+			w := item(raft.Term(i), 3*quantum)
+			w.Group = group
+			q.push([]waiting{w})
+			time.Sleep(time.Second)
+		}
+		for _, c := range []struct {
+			after time.Duration
+			takes int
+			next  time.Duration
+		}{{0, 0, 57 * time.Second}, {57 * time.Second, 1, 0}, {0, 0, time.Second}, {2 * time.Second, 2, 0}, {0, 0, 0}} {
+			time.Sleep(c.after)
+			batch, bytes, next, _ := q.take(nil, 1<<30, time.Minute)
+			if q.release(bytes); len(batch) != c.takes || (c.next > 0) != !next.IsZero() || c.next > 0 && time.Until(next) != c.next {
+				t.Fatalf("took %d, want %d; next in %v, want %v", len(batch), c.takes, time.Until(next), c.next)
+			}
+		}
+	})
+}
+
 func TestQueueTakesOneThatExceedsTheLimit(t *testing.T) {
-	q := newQueue(10, nil)
+	q := newQueue(10, false, nil)
 	if q.push([]waiting{item(1, 11), item(2, 1)}) != 1 {
 		t.Error("an empty queue takes any one message, and then no more")
 	}
@@ -74,7 +149,7 @@ func TestQueueTakesOneThatExceedsTheLimit(t *testing.T) {
 
 func TestQueueCloseAndDrop(t *testing.T) {
 	var gauge atomic.Int64
-	q := newQueue(100, &gauge)
+	q := newQueue(100, false, &gauge)
 	q.push([]waiting{item(1, 10), item(2, 10)})
 	q.close()
 	if q.push([]waiting{item(3, 10)}) != 1 {
@@ -93,7 +168,7 @@ func TestQueueCloseAndDrop(t *testing.T) {
 
 func TestQueueDelays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newQueue(100, nil)
+		q := newQueue(100, false, nil)
 		q.push([]waiting{item(1, 10)})
 		begun := time.Now()
 		f := &front{over: make(chan struct{})}
@@ -144,10 +219,10 @@ func TestLimiter(t *testing.T) {
 
 func TestConfigReportsEveryFault(t *testing.T) {
 	err := Config{Cluster: strings.Repeat("x", 256), Listen: "nowhere", Peers: map[raft.NodeID]string{0: "x:1", 2: "y"},
-		MaxFrame: 1, QueueBytes: -1, MaxConns: -1, DialTimeout: -1, HandshakeTimeout: -1, WriteTimeout: -1, ReadTimeout: -1,
+		MaxFrame: 1, QueueBytes: -1, MaxConns: -1, UnsentBytes: -1, FrameTime: -1, DialTimeout: -1, HandshakeTimeout: -1, WriteTimeout: -1, ReadTimeout: -1,
 		KeepAlive: -1, BackoffFirst: 2, BackoffMax: 1}.Validate()
 	for _, name := range []string{"System", "Stage", "Node", "Cluster", "Listen", "node zero", "node 2", "MaxFrame", "QueueBytes",
-		"MaxConns", "DialTimeout", "HandshakeTimeout", "WriteTimeout", "ReadTimeout", "KeepAlive", "BackoffMax"} {
+		"MaxConns", "UnsentBytes", "FrameTime", "DialTimeout", "HandshakeTimeout", "WriteTimeout", "ReadTimeout", "KeepAlive", "BackoffMax"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("no word of %s in %v", name, err)
 		}
@@ -163,10 +238,10 @@ func TestConfigReportsEveryFault(t *testing.T) {
 // Whatever ends a sender, the next one who asks gets another, and a restarted one goes on.
 func TestSenderComesBack(t *testing.T) {
 	a, b := start(t, 1, nil), start(t, 2, nil)
-	a.knows(b).send(2, Main, vote(1))
+	a.knows(b).send(2, vote(1))
 	b.inbox.next(t, "vote 1", isVote(1))
 	first := a.Sender(2)
-	system.Root.Send(first, &Post{Main, Envelope{1, (*AppendBlocks)(nil)}}) // a fault of the caller: a panic
+	system.Root.Send(first, &Post{Envelope{1, (*AppendBlocks)(nil)}}) // a fault of the caller: a panic
 	a.sendUntil(2, vote(2), b.inbox.found(isVote(2)))
 	if !a.Sender(2).Equal(first) {
 		t.Error("a panic changed the sender")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/troupe-raft/troupe/internal/backoff"
 	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/stage"
 )
@@ -29,6 +30,8 @@ type sender struct {
 	peer    *peer
 	stopped func(*actor.PID)
 	lanes   [lanes]link
+	said    string // the last error logged, of whichever lane: they share their causes
+	saidAt  time.Time
 }
 
 // A link is a sender's side of one lane.
@@ -40,8 +43,6 @@ type link struct {
 	up       bool
 	failures int       // in a row
 	pause    time.Time // no attempt before
-	said     string    // the last error logged
-	saidAt   time.Time
 }
 
 func (s *sender) Receive(c actor.Context) {
@@ -57,6 +58,9 @@ func (s *sender) Receive(c actor.Context) {
 	case *alive:
 		for l := range s.lanes {
 			s.lanes[l].pause = time.Time{}
+		}
+		if s.t.cfg.Guard != nil && s.lanes[Control].session == nil { // everybody is to know of everybody, whoever leads
+			s.dial(c.Self(), Control)
 		}
 	case *moved:
 		s.flush()
@@ -75,14 +79,14 @@ func (s *sender) Receive(c actor.Context) {
 }
 
 func (s *sender) post(self *actor.PID, m *Post) {
-	size := cost(m.Envelope)
-	if size == 0 || m.Lane >= lanes {
+	kind, size := s.t.cfg.kinds.of(m.Envelope.Message), cost(m.Envelope)
+	if kind == nil || size == 0 {
 		s.peer.dropped.Add(1)
-		s.t.cfg.Log.Error("post does not travel", "type", fmt.Sprintf("%T", m.Envelope.Message), "lane", m.Lane)
+		s.t.cfg.Log.Error("post does not travel", "type", fmt.Sprintf("%T", m.Envelope.Message))
 		return
 	}
-	l := &s.lanes[m.Lane]
-	if l.session == nil && !s.dial(self, m.Lane) || s.t.weather.now.Load().loses(s.node) {
+	l := &s.lanes[kind.lane]
+	if l.session == nil && !s.dial(self, kind.lane) || s.t.weather.now.Load().loses(s.node) {
 		s.peer.dropped.Add(1)
 		return
 	}
@@ -98,7 +102,8 @@ func (s *sender) dial(self *actor.PID, lane Lane) bool {
 	if now.Before(l.pause) {
 		return false
 	}
-	h := hello{cluster: s.t.cfg.Cluster, from: s.t.cfg.Node, to: s.node, lane: lane, addr: s.t.advertised()}
+	h := hello{speaks: s.t.cfg.speaks, cluster: s.t.cfg.Cluster, from: s.t.cfg.Node, to: s.node, lane: lane,
+		addr: s.t.advertised()}
 	l.session, l.since, l.up = open(s.t, self, s.peer, h), now, false
 	return true
 }
@@ -153,10 +158,14 @@ func (s *sender) down(session *session, err error) {
 		l.pause = now.Add(s.t.cfg.backoff(l.failures))
 		l.failures++
 	}
-	s.complain(l, lane, session.addr, err)
+	if refused := (*RefusedError)(nil); lane == Control && s.t.cfg.Guard != nil && errors.As(err, &refused) { // it is to know of this start all the same
+		root, self := s.t.cfg.System.Root, session.owner
+		time.AfterFunc(l.pause.Sub(now), func() { root.Send(self, &alive{}) })
+	}
+	s.complain(lane, session.addr, err)
 }
 
-func (s *sender) complain(l *link, lane Lane, addr string, err error) {
+func (s *sender) complain(lane Lane, addr string, err error) {
 	if err == nil || errors.Is(err, errReleased) || s.t.ctx.Err() != nil {
 		return
 	}
@@ -164,8 +173,8 @@ func (s *sender) complain(l *link, lane Lane, addr string, err error) {
 	if op := (*net.OpError)(nil); errors.As(err, &op) { // else its ephemeral port makes each one new
 		text = op.Op + op.Err.Error()
 	}
-	if text != l.said || time.Since(l.saidAt) >= complainAgain {
-		l.said, l.saidAt = text, time.Now()
+	if text != s.said || time.Since(s.saidAt) >= complainAgain {
+		s.said, s.saidAt = text, time.Now()
 		s.t.cfg.Log.Warn("no connection", "peer", s.node, "lane", lane, "addr", addr, "err", err)
 	}
 }
@@ -185,9 +194,6 @@ func (s *sender) release() {
 // backoff is the pause after so many failures in a row before the present one: it doubles, and half of it is
 // drawn, so that nodes that failed together do not come back together.
 func (c *Config) backoff(failures int) time.Duration {
-	pause := c.BackoffMax
-	if failures < 32 && c.BackoffFirst < c.BackoffMax>>failures {
-		pause = c.BackoffFirst << failures
-	}
-	return pause/2 + rand.N(pause/2+1)
+	pause := backoff.Doubling{First: c.BackoffFirst, Max: c.BackoffMax}.After(failures + 1)
+	return backoff.Stretched(pause/2, 1, rand.Float64())
 }

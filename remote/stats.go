@@ -25,7 +25,10 @@ type PeerStats struct {
 	SentBytes uint64        // frames whole
 	Received  uint64        // envelopes delivered
 	RecvBytes uint64        // frames whole
-	Dropped   uint64        // posts that did not leave, whatever the reason
+	Dropped   uint64        // posts that did not leave, whatever the reason, but for those withheld
+	Withheld  uint64        // posts that the node's version of the protocol does not know
+	Version   Version       // that the last connection that we dialled speaks; zero before the first
+	HungUp    uint64        // times that HangUp was called, because of what the node sent
 	Dials     uint64        // attempts
 	LastError string        // the last failure to connect, to stay connected or to accept from there
 	ErrorAt   time.Time     // when that was
@@ -42,6 +45,9 @@ type peer struct {
 	received  atomic.Uint64
 	recvBytes atomic.Uint64
 	dropped   atomic.Uint64
+	withheld  atomic.Uint64
+	hungUp    atomic.Uint64
+	version   atomic.Uint32
 	dials     atomic.Uint64
 	lastError atomic.Pointer[datedError]
 }
@@ -68,7 +74,8 @@ func (p *peer) stats() PeerStats {
 		Addr: p.address(), Connected: make(map[Lane]bool, lanes), Queued: make(map[Lane]int, lanes),
 		Sent: p.sent.Load(), SentBytes: p.sentBytes.Load(),
 		Received: p.received.Load(), RecvBytes: p.recvBytes.Load(),
-		Dropped: p.dropped.Load(), Dials: p.dials.Load(),
+		Dropped: p.dropped.Load(), Withheld: p.withheld.Load(), Version: Version(p.version.Load()),
+		HungUp: p.hungUp.Load(), Dials: p.dials.Load(),
 	}
 	for l := range lanes {
 		s.Connected[l] = p.connected[l].Load()

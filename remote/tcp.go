@@ -33,6 +33,7 @@ type TCP struct {
 	refusals    atomic.Uint64
 	lastRefusal atomic.Pointer[string]
 	complaints  limiter
+	callers     callers
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -181,7 +182,7 @@ func (t *TCP) hire(node raft.NodeID) *actor.PID {
 	t.running.Add(1)
 	pid := t.cfg.System.Root.SpawnPrefix(stage.Props(t.cfg.Stage, func() actor.Actor {
 		return &sender{t: t, node: node, peer: p, stopped: stopped}
-	}, stage.WithDrained(), stage.WithLogger(t.cfg.Log)), fmt.Sprintf("remote-%d-to-%d-", t.cfg.Node, node))
+	}, stage.WithDrained(0), stage.WithLogger(t.cfg.Log)), fmt.Sprintf("remote-%d-to-%d-", t.cfg.Node, node))
 	t.publish(func(m map[raft.NodeID]*actor.PID) { m[node] = pid })
 	return pid
 }
@@ -278,24 +279,4 @@ func (t *TCP) known(node raft.NodeID) *peer {
 		}
 	}
 	return p
-}
-
-// occupy puts in into its slot and returns what was there.
-func (t *TCP) occupy(s slot, in *inbound) (older *inbound) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	older = t.slots[s]
-	t.slots[s] = in
-	if t.stopping {
-		in.cancel(errStopping)
-	}
-	return older
-}
-
-func (t *TCP) vacate(s slot, in *inbound) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.slots[s] == in {
-		delete(t.slots, s)
-	}
 }

@@ -25,6 +25,9 @@ type Transport interface {
 	// the transport does not run. It is cheap enough to be asked for every message. Do not keep the PID: after
 	// SetPeer it may be another.
 	Sender(node raft.NodeID) *actor.PID
+	// HangUp ends the connections that come from node, because of what it sent: a message that no correct node sends. The node may call again. It
+	// does not wait.
+	HangUp(node raft.NodeID, reason error)
 	// SetChaos disturbs this node's traffic until the next call.
 	SetChaos(Chaos)
 	// Stats counts what happened so far.

@@ -11,9 +11,6 @@ import (
 	"github.com/troupe-raft/troupe/stage"
 )
 
-// settleAfter is how many messages a never empty mailbox may hold up sending and reporting.
-const settleAfter = 64
-
 // syncer feeds the followers of one leader. Messages only change what is known; settle, which follows the
 // last of them at once, acts on it, so that what arrived together is sent and reported together.
 type syncer struct {
@@ -21,25 +18,30 @@ type syncer struct {
 	clock stage.Clock
 	log   *slog.Logger
 
-	term   raft.Term // being led; 0 while at rest
-	leader raft.NodeID
-	commit raft.Index
-	view   view
-	peers  []*peer
-	ready  bool // the log reaches into this term: feeding may begin
-	halted bool // the log is not what it should be: feeding is over in this term
+	term     raft.Term // being led; 0 while at rest
+	leader   raft.NodeID
+	commit   raft.Index
+	founders uint32
+	view     view
+	peers    []*peer
+	ready    bool // the log reaches into this term: feeding may begin
+	halted   bool // the log is not what it should be: feeding is over in this term
 
 	over      bool       // stopping
 	unsettled int        // messages since the last settle
 	reader    *actor.PID // nil until something must be read
 	timer     timer
+	told      told
+	news      bool // there is something to tell once that may be
 }
 
 // A peer is one follower.
 type peer struct {
 	id       raft.NodeID
 	progress *raft.Progress
-	reported raft.Index // told to the parent
+	acked    raft.Index // the most that it confirmed under the present doubt
+	reported raft.Index // of it, told to the parent
+	doubt    uint64     // AppendEntriesReply.Doubt of the latest
 	silent   bool       // did not answer in time
 	snapshot bool       // the parent was asked for one and has not answered
 	stock    stock
@@ -77,6 +79,7 @@ func (s *syncer) Receive(c actor.Context) {
 		}
 	case *Peers:
 		if m.Term == s.term {
+			s.founders = m.Founders
 			s.setPeers(m.Peers)
 		}
 	case *Trim:
@@ -86,7 +89,9 @@ func (s *syncer) Receive(c actor.Context) {
 	case *SnapshotDone:
 		s.snapshotDone(m)
 	case *Rest:
-		s.rest(c)
+		if m.Term >= s.term {
+			s.rest(c)
+		}
 	case *actor.Started:
 		c.Send(c.Parent(), &OnDuty{})
 	case *readerRestarted:
@@ -108,7 +113,7 @@ func (s *syncer) Receive(c actor.Context) {
 	default:
 		s.log.Warn("unexpected message", "type", fmt.Sprintf("%T", m))
 	}
-	if s.unsettled++; s.unsettled >= settleAfter {
+	if s.unsettled++; s.unsettled >= s.cfg.SettleAfter {
 		s.settle(c)
 	}
 }
@@ -118,7 +123,7 @@ func (s *syncer) lead(c actor.Context, m *Lead) {
 		return
 	}
 	s.rest(c)
-	s.term, s.leader, s.commit = m.Term, m.Leader, m.Commit
+	s.term, s.leader, s.commit, s.founders = m.Term, m.Leader, m.Commit, m.Founders
 	s.view = newView(m.Shape)
 	s.ready = s.view.shape.LastID().Term == s.term
 	s.setPeers(m.Peers)
@@ -174,6 +179,10 @@ func (s *syncer) reply(c actor.Context, m *Reply) {
 		}
 		return
 	}
+	if raft.Validate(m.From, r) != nil {
+		c.Send(c.Parent(), &Refusal{From: m.From, Message: r})
+		return
+	}
 	p := find(s.peers, m.From)
 	if p == nil {
 		return
@@ -181,11 +190,24 @@ func (s *syncer) reply(c actor.Context, m *Reply) {
 	p.silent = false
 	now := s.clock.Now()
 	if !r.Success {
+		if r.Doubt == 0 && r.Prev <= p.progress.Match() { // late, or from a log that has lost something: the rules find out
+			c.Send(c.Parent(), &Refusal{From: m.From, Message: r})
+		}
 		p.progress.Refused(now, r, s.view.shape)
 		return
 	}
-	// A reply may overtake the Extend of what it confirms, when this syncer has just restarted.
-	p.progress.Acked(now, min(r.Match, s.view.shape.Last()))
+	if r.Doubt != p.doubt { // what it confirmed before is not to be mixed up with what it confirms now
+		s.report(c)
+		p.doubt, p.acked, p.reported = r.Doubt, 0, 0
+	}
+	if r.Match > s.view.shape.Last() {
+		// It overtakes the Extend of what it confirms, when this syncer has just restarted, or no correct follower says so. The rules can tell.
+		// Here it moves nothing: the follower is asked again, and what it is believed to have is never more than it may have.
+		c.Send(c.Parent(), &Refusal{From: m.From, Message: r})
+		return
+	}
+	p.acked = max(p.acked, r.Match)
+	p.progress.Acked(now, r.Match)
 }
 
 func (s *syncer) snapshotDone(m *SnapshotDone) {
@@ -222,6 +244,7 @@ func (s *syncer) settle(c actor.Context) {
 		}
 	}
 	s.report(c)
+	s.tell(c, now)
 	s.view.release(s.wanted())
 	s.view.shrink(s.cfg.CacheBytes)
 	at, wanted := s.earliest()
@@ -232,12 +255,12 @@ func (s *syncer) settle(c actor.Context) {
 func (s *syncer) report(c actor.Context) {
 	var acks []raft.Matched
 	for _, p := range s.peers {
-		if match := p.progress.Match(); match > p.reported {
-			p.reported = match
+		if p.acked > p.reported {
+			p.reported = p.acked
 			if acks == nil {
 				acks = make([]raft.Matched, 0, len(s.peers))
 			}
-			acks = append(acks, raft.Matched{From: p.id, Term: s.term, Index: match})
+			acks = append(acks, raft.Matched{From: p.id, Term: s.term, Index: p.acked, Doubt: p.doubt})
 		}
 	}
 	if acks != nil {
@@ -257,8 +280,11 @@ func (s *syncer) wanted() raft.Index {
 	return through
 }
 
-// earliest is when the first follower's patience, or pause in reading, ends. False when none is due.
+// earliest is when the first follower's patience, or pause in reading, ends, or the parent may be told more. False when none is due.
 func (s *syncer) earliest() (at time.Duration, any bool) {
+	if s.news {
+		at, any = s.told.at+s.cfg.TellEvery, true
+	}
 	for _, p := range s.peers {
 		if due, ok := p.progress.Deadline(); ok && (!any || due < at) {
 			at, any = due, true

@@ -81,9 +81,13 @@ func TestAcknowledgementsAreReportedTogether(t *testing.T) {
 	if heard := b.take(); len(heard) != 0 {
 		t.Fatalf("repeated: %+v", heard)
 	}
-	b.send(ack(2, 400)) // more than the log has
-	if heard := b.take(); len(heard) != 0 {
+	b.send(ack(2, 400)) // more than the log has: the rules know whether the syncer's is short
+	if heard := b.take(); len(heard) != 1 || heard[0].(*Refusal).From != 2 {
 		t.Fatalf("believed: %+v", heard)
+	}
+	b.send(&Reply{From: 3, Message: &raft.AppendEntriesReply{Term: 3, Success: true, Match: 3, Prev: 4}}) // no correct follower says so
+	if heard := b.take(); len(heard) != 1 || heard[0].(*Refusal).From != 3 {
+		t.Fatalf("not passed on: %+v", heard)
 	}
 }
 
@@ -184,7 +188,7 @@ func TestBusyMailboxStillSends(t *testing.T) {
 	b := newBench(t, Config{}, 2)
 	b.leading(2)
 	b.caughtUp(2)
-	for i := range raft.Index(10 * settleAfter) {
+	for i := range raft.Index(10 * DefaultSettleAfter) {
 		b.send(&Extend{Term: 3, Blocks: []*entry.Block{block(3, 12+i, 1, 1)}})
 	}
 	if got := b.followers[2].take(); len(got) != 10 {
@@ -230,7 +234,7 @@ func TestRepliesOfOtherTerms(t *testing.T) {
 	if len(heard) != 1 || heard[0].(*Refusal).Message != raft.Message(newer) || heard[0].(*Refusal).From != 2 {
 		t.Fatalf("heard %+v", heard)
 	}
-	b.send(&Rest{}, &Reply{From: 2, Message: reply(3)}, &Reply{From: 2, Message: reply(9)}, &Extend{Term: 3, Blocks: blocks(run(3, 12, 12))})
+	b.send(&Rest{Term: 3}, &Reply{From: 2, Message: reply(3)}, &Reply{From: 2, Message: reply(9)}, &Extend{Term: 3, Blocks: blocks(run(3, 12, 12))})
 	if heard := b.take(); len(heard) != 0 {
 		t.Fatalf("heard %+v at rest", heard)
 	}
@@ -333,5 +337,22 @@ func TestValidate(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
 		}
+	}
+}
+
+// What a leader believes a follower to have is fed to nobody. A reply that confirms more than the leader's log holds is a lie, or early: it
+// may be believed by the rules, which can tell, and must not let the syncer think that the follower has all there is.
+func TestTooMuchConfirmedIsNotBelieved(t *testing.T) {
+	b := newBench(t, Config{}, 2)
+	b.leading(2)
+	b.send(&Reply{From: 2, Message: &raft.AppendEntriesReply{Term: 3, Success: true, Match: 1_000_000}})
+	f := b.followers[2]
+	f.auto = true
+	for _, m := range f.take() {
+		f.reply(m)
+	}
+	b.stage.Advance(10 * time.Second)
+	if b.matched[2] != b.inside.view.shape.Last() {
+		t.Fatalf("the follower was not fed: matched %v of %d", b.matched, b.inside.view.shape.Last())
 	}
 }

@@ -19,6 +19,9 @@ const (
 	DefaultCacheBytes      = 8 << 20
 	DefaultInflightBytes   = 16 << 20
 	DefaultInflight        = 256
+	DefaultSettleAfter     = 64
+	DefaultTellEvery       = 100 * time.Millisecond
+	DefaultRestarts        = 10
 	DefaultRetryFirst      = 150 * time.Millisecond
 	DefaultRetryMax        = time.Second
 )
@@ -30,11 +33,15 @@ type Config struct {
 	Sender func(raft.NodeID) *actor.PID // as in remote.Transport
 	Reader persister.Reader
 	// Pace bounds each follower. Defaults: 16 MiB and 256 messages in flight, retries after 150ms doubling up to 1s.
-	// MaxBytes is kept strictly, but for a message that is alone in flight.
+	// MaxBytes is kept strictly, but for a message that is alone in flight; below it, what may be in flight follows what the way carries.
 	Pace            raft.Pace
-	MaxMessageBytes int          // blocks in one message, and in one read; one block may always go. Default 1 MiB
-	CacheBytes      int          // recent blocks kept in memory until the followers that answer have them. Default 8 MiB
-	Log             *slog.Logger // default slog.Default()
+	MaxMessageBytes int           // blocks in one message, and in one read; one block may always go. Default 1 MiB
+	CacheBytes      int           // recent blocks kept in memory until the followers that answer have them. Default 8 MiB
+	SettleAfter     int           // messages that a never empty mailbox may hold up sending and reporting. Default 64
+	TellEvery       time.Duration // how often Feeding tells of numbers that moved, at most. Default 100ms
+	Restarts        int           // of the reader within Window, before the next read gets a new one. Default 10
+	Window          time.Duration // default a minute
+	Log             *slog.Logger  // default slog.Default()
 }
 
 // Validate reports every fault at once, or nil. Zero means the default.
@@ -43,15 +50,23 @@ func (c Config) Validate() (err error) {
 		err = errors.Join(err, errors.New("replication: Stage, Sender and Reader are needed"))
 	}
 	for name, v := range map[string]int{
-		"MaxMessageBytes": c.MaxMessageBytes, "CacheBytes": c.CacheBytes,
+		"MaxMessageBytes": c.MaxMessageBytes, "CacheBytes": c.CacheBytes, "SettleAfter": c.SettleAfter, "Restarts": c.Restarts,
 		"Pace.MaxBytes": c.Pace.MaxBytes, "Pace.MaxMessages": c.Pace.MaxMessages,
+		"Pace.MinBytes": c.Pace.MinBytes,
 	} {
 		if v < 0 {
 			err = errors.Join(err, fmt.Errorf("replication: %s %d is negative", name, v))
 		}
 	}
+	if c.TellEvery < 0 {
+		err = errors.Join(err, fmt.Errorf("replication: TellEvery %v is negative", c.TellEvery))
+	}
 	if c.Pace.RetryFirst < 0 || c.Pace.RetryMax < 0 {
 		err = errors.Join(err, fmt.Errorf("replication: Pace retries %v to %v: negative", c.Pace.RetryFirst, c.Pace.RetryMax))
+	}
+	if p := c.Pace; p.QueueDelay < 0 || p.MeasureEvery < 0 || p.AnswerMax < 0 {
+		err = errors.Join(err, fmt.Errorf("replication: Pace.QueueDelay %v, MeasureEvery %v or AnswerMax %v is negative",
+			p.QueueDelay, p.MeasureEvery, p.AnswerMax))
 	}
 	return err
 }
@@ -64,6 +79,14 @@ func (c Config) withDefaults() Config {
 	}
 	or(&c.MaxMessageBytes, DefaultMaxMessageBytes)
 	or(&c.CacheBytes, DefaultCacheBytes)
+	or(&c.SettleAfter, DefaultSettleAfter)
+	or(&c.Restarts, DefaultRestarts)
+	if c.TellEvery == 0 {
+		c.TellEvery = DefaultTellEvery
+	}
+	if c.Window == 0 {
+		c.Window = time.Minute
+	}
 	or(&c.Pace.MaxBytes, DefaultInflightBytes)
 	or(&c.Pace.MaxMessages, DefaultInflight)
 	if c.Pace.RetryFirst == 0 {
@@ -83,8 +106,8 @@ func (c Config) withDefaults() Config {
 func Props(cfg Config) *actor.Props {
 	cfg = cfg.withDefaults()
 	restarts := &stage.Backoff{
-		Stage: cfg.Stage, First: cfg.Pace.RetryFirst, Max: cfg.Pace.RetryMax, Jitter: 0.2, Limit: 10, Window: time.Minute, Log: cfg.Log,
+		Stage: cfg.Stage, First: cfg.Pace.RetryFirst, Max: cfg.Pace.RetryMax, Jitter: 0.2, Limit: cfg.Restarts, Window: cfg.Window, Log: cfg.Log,
 	}
 	return stage.Props(cfg.Stage, func() actor.Actor { return newSyncer(cfg) },
-		stage.WithDrained(), stage.WithSupervisor(restarts), stage.WithLogger(cfg.Log))
+		stage.WithDrained(0), stage.WithSupervisor(restarts), stage.WithLogger(cfg.Log))
 }

@@ -20,7 +20,7 @@ func (s *syncer) feed(c actor.Context, p *peer, now time.Duration) {
 			if len(blocks) == 0 {
 				return
 			}
-			if blocks = s.fit(p, blocks, next); len(blocks) == 0 {
+			if blocks = s.fit(p, blocks, next, now); len(blocks) == 0 {
 				return
 			}
 			s.send(c, p, next, blocks, now)
@@ -50,21 +50,19 @@ func (s *syncer) source(c actor.Context, p *peer, next raft.Index) []*entry.Bloc
 
 // fit returns as many of blocks, cut to begin with entry next, as fit in one message and in p's window.
 // A message that will be alone in flight may always have one block.
-func (s *syncer) fit(p *peer, blocks []*entry.Block, next raft.Index) []*entry.Block {
+func (s *syncer) fit(p *peer, blocks []*entry.Block, next raft.Index, now time.Duration) []*entry.Block {
 	messages, inFlight := p.progress.Inflight()
-	room := s.cfg.Pace.MaxBytes - inFlight
-	first := blocks[0]
-	if first.First() < next {
-		first = first.Slice(next, first.Last())
-	}
+	room := p.progress.Window() - inFlight
+	most := min(s.cfg.MaxMessageBytes, p.progress.MessageBytes(now))
+	first := s.cut(blocks[0], next, most)
 	size := first.Size()
 	if size > room && messages > 0 {
 		return nil
 	}
 	n := 1
-	for n < len(blocks) {
+	for n < len(blocks) && first.Last() >= blocks[0].Last() {
 		size += blocks[n].Size()
-		if size > room || size > s.cfg.MaxMessageBytes {
+		if size > room || size > most {
 			break
 		}
 		n++
@@ -73,6 +71,16 @@ func (s *syncer) fit(p *peer, blocks []*entry.Block, next raft.Index) []*entry.B
 		return blocks[:n:n]
 	}
 	return append([]*entry.Block{first}, blocks[1:n]...)
+}
+
+// cut returns what to send of b, from entry next on: all of it, unless the way to the follower is so slow that its window needs
+// smaller messages. Then those that are on their way, being written and being answered keep the way busy between them.
+func (s *syncer) cut(b *entry.Block, next raft.Index, most int) *entry.Block {
+	from, last := max(next, b.First()), b.Last()
+	if most < s.cfg.MaxMessageBytes && b.Size() > most {
+		last = b.Through(from, most)
+	}
+	return b.Slice(from, last)
 }
 
 // A parcel is a message and its envelope in one piece of memory, with room for the usual number of blocks.
@@ -97,10 +105,10 @@ func (s *syncer) send(c actor.Context, p *peer, next raft.Index, blocks []*entry
 	if to := s.cfg.Sender(p.id); to != nil {
 		m := &parcel{}
 		m.append.AppendEntries = raft.AppendEntries{
-			Term: s.term, Leader: s.leader, Prev: raft.EntryID{Index: next - 1, Term: term}, Commit: s.commit,
+			Term: s.term, Leader: s.leader, Prev: raft.EntryID{Index: next - 1, Term: term}, Commit: s.commit, Founders: s.founders,
 		}
 		m.append.Blocks = append(m.blocks[:0], blocks...)
-		m.post = remote.Post{Lane: remote.Main, Envelope: remote.Envelope{Group: s.cfg.Group, Message: &m.append}}
+		m.post = remote.Post{Envelope: remote.Envelope{Group: s.cfg.Group, Message: &m.append}}
 		c.Send(to, &m.post)
 	}
 	p.progress.Sent(now, through, bytes)

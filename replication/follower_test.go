@@ -51,9 +51,8 @@ func (f *follower) handle(m *remote.AppendBlocks) *raft.AppendEntriesReply {
 		for at > f.base && f.terms[at-f.base-1] > m.Prev.Term {
 			at--
 		}
-		r.Hint.Index = at
 		if at > f.base {
-			r.Hint.Term = f.terms[at-f.base-1]
+			r.Hint = raft.EntryID{Index: at, Term: f.terms[at-f.base-1]}
 		}
 		return r
 	}

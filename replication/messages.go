@@ -23,6 +23,8 @@ type Lead struct {
 	Shape  raft.Shape
 	Peers  []raft.NodeID // all members but the leader itself, who is skipped if named
 	Commit raft.Index
+
+	Founders uint32 // raft.Node.Founders
 }
 
 // Extend says that the leader has appended these consecutive blocks of its term. They follow what is known of
@@ -35,8 +37,9 @@ type Extend struct {
 // Peers replaces the peers. New ones are probed from the end of the log on, others keep their
 // pace, those not named are forgotten.
 type Peers struct {
-	Term  raft.Term
-	Peers []raft.NodeID
+	Term     raft.Term
+	Peers    []raft.NodeID
+	Founders uint32 // raft.Node.Founders
 }
 
 // Advance says that entries through Commit are committed. The next message to each follower
@@ -53,8 +56,9 @@ type Trim struct {
 	Prev  raft.EntryID
 }
 
-// Rest says that this server leads no more: everything is dropped.
-type Rest struct{}
+// Rest says that this server leads no more in Term, or is not to be heard of in it for now: everything is dropped. It is ignored when a newer
+// term is led. Lead begins afresh, in the same term too.
+type Rest struct{ Term raft.Term }
 
 // Reply is a follower's answer, straight from the transport.
 type Reply struct {
@@ -84,7 +88,20 @@ type Matched struct {
 	Acks []raft.Matched
 }
 
-// Refusal passes on a reply of a newer term than the one being led, which ends it (§5.1).
+// Feeding tells the parent how its followers are fed, all of them, as it was a moment ago: see Config.TellEvery.
+type Feeding struct {
+	Term      raft.Term
+	Followers []Fed
+}
+
+// A Fed is how one follower is fed.
+type Fed struct {
+	Peer raft.NodeID
+	raft.ProgressStatus
+}
+
+// Refusal passes on a reply that the rules must see: of a newer term than the one being led, which ends it (§5.1), one that
+// refuses what the follower has acknowledged, or one that no correct follower sends.
 type Refusal struct {
 	From    raft.NodeID
 	Message raft.Message

@@ -228,6 +228,11 @@ func (w *world) look(m *remote.AppendBlocks) {
 // check holds at any moment: what was reported is on the follower.
 func (w *world) check() {
 	w.t.Helper()
+	for _, p := range w.inside.peers {
+		if err := p.progress.Check(); err != nil {
+			w.t.Fatalf("node %d: %v; %v", p.id, err, p.progress)
+		}
+	}
 	for n, match := range w.matched {
 		f := w.followers[n]
 		if match > f.last() {

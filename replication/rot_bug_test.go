@@ -20,7 +20,7 @@ func TestRottenLogIsReported(t *testing.T) {
 			b.leading(2)
 			b.reader.fault = func(raft.Index) ([]*entry.Block, error) {
 				if rest {
-					b.send(&Rest{})
+					b.send(&Rest{Term: 9})
 				}
 				return nil, rot
 			}

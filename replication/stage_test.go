@@ -66,6 +66,7 @@ type bench struct {
 	reader    *disk
 	followers map[raft.NodeID]*follower
 	heard     []any // by the parent, but for what answer takes
+	told      []*Feeding
 	answer    func(any) bool
 	term      raft.Term // of matched
 	matched   map[raft.NodeID]raft.Index
@@ -114,6 +115,8 @@ func newSeededBench(t *testing.T, seed uint64, cfg Config, nodes ...raft.NodeID)
 				b.matched[a.From] = a.Index
 			}
 			b.heard = append(b.heard, m)
+		case *Feeding:
+			b.told = append(b.told, m)
 		case *OnDuty, *Refusal, *NeedSnapshot, *Halted:
 			if b.answer == nil || !b.answer(m) {
 				b.heard = append(b.heard, m)
@@ -161,7 +164,7 @@ func (b *bench) follow(n raft.NodeID) *follower {
 			return
 		}
 		m, ok := p.Envelope.Message.(*remote.AppendBlocks)
-		if !ok || p.Envelope.Group != group || p.Lane != remote.Main {
+		if !ok || p.Envelope.Group != group {
 			b.t.Errorf("node %d got %+v", n, p)
 			return
 		}

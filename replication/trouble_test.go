@@ -113,7 +113,7 @@ func TestLateReadsAreDropped(t *testing.T) {
 	b.leading(2)
 	b.reader.fault = func(from raft.Index) ([]*entry.Block, error) {
 		b.reader.fault = nil
-		b.send(&Rest{}, &Lead{Term: 5, Leader: 1, Shape: shape(run(1, 1, 5), run(5, 6, 6)), Peers: []raft.NodeID{2}})
+		b.send(&Rest{Term: 5}, &Lead{Term: 5, Leader: 1, Shape: shape(run(1, 1, 5), run(5, 6, 6)), Peers: []raft.NodeID{2}})
 		return []*entry.Block{block(2, 6, 5, 10)}, nil // was right when asked for
 	}
 	f := b.followers[2]

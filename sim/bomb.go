@@ -122,8 +122,8 @@ func (r rigged) touch() { r.life.node.sim.touch(r.life) }
 func (r rigged) Clock() stage.Clock { return riggedClock{r.Node.Clock(), r} }
 
 // Mailbox implements stage.Stage.
-func (r rigged) Mailbox(drained bool) actor.MailboxProducer {
-	produce := r.Node.Mailbox(drained)
+func (r rigged) Mailbox(drainedAfter int) actor.MailboxProducer {
+	produce := r.Node.Mailbox(drainedAfter)
 	return func() actor.Mailbox { return riggedMailbox{produce(), r} }
 }
 

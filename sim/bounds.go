@@ -1,8 +1,8 @@
 package sim
 
 import (
-	"cmp"
 	"fmt"
+	"time"
 
 	"github.com/troupe-raft/troupe/applier"
 	"github.com/troupe-raft/troupe/raft"
@@ -20,7 +20,7 @@ type Heights struct {
 	Entries  int // proposals in a leader's log that are not committed
 	Data     int // their bytes
 	Lag      int // entries of a leader that are not on its own disk
-	Flights  int // syncs that one disk has before it
+	Flights  int // syncs that one disk has before it, of batches that are not full
 	Writes   int // in them, those of groups
 	Unsynced int // and the bytes of their blocks
 	Read     int // bytes that one read of a log may bring into memory
@@ -32,17 +32,6 @@ func (h Heights) String() string {
 		h.Waiting, h.Queue, h.Handed, h.InFlight, h.Bytes, h.Link, h.Entries, h.Data, h.Lag, h.Flights, h.Writes, h.Unsynced, h.Read)
 }
 
-// What the actors may do by their own constants, whatever a group's configuration says.
-const (
-	paceMessages   = 256     // appends that a follower may have unconfirmed (actors/daemons.go)
-	appliersOrders = 4       // Committed messages that an applier has not done (actors/effects.go)
-	readBytes      = 4 << 20 // of an applier; the others read less (applier/actor.go)
-	syncsInFlight  = 4       // of a persister (persister/actor.go)
-
-	usualEntries = 16_384 // of GroupConfig, in scenarios
-	usualBytes   = 64 << 20
-)
-
 // What comes on top.
 const (
 	// Each node has a dozen actors, and none gets more than a few messages at once that no client and no peer sent.
@@ -53,6 +42,10 @@ const (
 	// A follower that answers late is sent what the others commit meanwhile, and so is a disk that is slow: half a second of what these
 	// clients write is less, with a snapshot of what they have written on top.
 	lateBytes = 1 << 20
+	// Of a pace that a message out of order has ended, the rest is on its way while the next is filled: on a slow link that reorders, of several.
+	mostPaces = 8
+	// An actor whose handler does not return is told of everything that its node goes on with, for as long as a handler hangs at most.
+	whileHung = 5_000
 	// Whoever loads, stops or crashes has its writes synced out of turn; nobody does so more often than this while a disk stalls.
 	outOfTurn = 12
 )
@@ -97,25 +90,39 @@ func (s *Sim) boundMailboxes() {
 	})
 	asked := 0
 	for _, id := range s.ids {
-		if l := s.nodes[id].life; l != nil {
-			asked += len(l.open)
+		l := s.nodes[id].life
+		if l == nil {
+			continue
+		}
+		asked += len(l.open)
+		if l.hung && l.slow(handful) {
+			asked += whileHung
+		}
+		if l.hang.now > 0 || l.hang.until > 0 && s.clock.Now()-l.hang.until < handful { // nobody stops heartbeats and repeated appends to who is stuck
+			asked += int(longestHang/(time.Second/2)) * perLink
 		}
 	}
-	// A snapshot that is installed makes room for as many orders again, before the applier knows of it.
-	s.reaches(&s.most.Handed, mostHanded, 2*appliersOrders, "orders wait for one applier", raft.None)
-	s.reaches(&s.most.Queue, longest, asked+paceMessages+2*perLink, "messages wait for one actor", raft.None)
-	s.reaches(&s.most.Waiting, total, asked+paceMessages+2*perLink+perNode*len(s.ids), "messages wait in mailboxes", raft.None)
+	s.reaches(&s.most.Handed, mostHanded, s.limits.orders, "orders wait for one applier", raft.None)
+	groups := 1 + len(s.neighbours)
+	for _, g := range s.neighbours {
+		asked += 2 * g.crowd
+	}
+	s.reaches(&s.most.Queue, longest, asked+s.limits.messages+2*perLink, "messages wait for one actor", raft.None)
+	s.reaches(&s.most.Waiting, total, asked+groups*(s.limits.messages+2*perLink+perNode*len(s.ids)), "messages wait in mailboxes", raft.None)
 }
 
-// boundNetwork: what is late, as a few messages are by seconds, is late by the network's fault. One leader at a time fills the pace of its followers. Others, deposed and not knowing it yet, send little.
+// boundNetwork: what is late, as a few messages are by seconds, is late by the network's fault. One leader at a time fills the pace of its followers. Others,
+// deposed and not knowing it yet, send little.
 func (s *Sim) boundNetwork() {
-	s.reaches(&s.most.InFlight, s.net.inFlight-s.net.late, paceMessages+perLink+8*len(s.ids)*len(s.ids), "messages on the network", raft.None)
+	const doubled = 2 // as a storm has many
+	groups := 1 + len(s.neighbours)
+	s.reaches(&s.most.InFlight, s.net.inFlight-s.net.late, groups*doubled*(mostPaces*s.limits.messages+perLink+8*len(s.ids)*len(s.ids)), "messages on the network", raft.None)
 	s.reaches(&s.most.Bytes, s.net.inFlightBytes, lateBytes, "bytes on the network", raft.None)
 	link := 0
 	for _, n := range s.net.onLink {
 		link = max(link, n)
 	}
-	s.reaches(&s.most.Link, link, paceMessages+perLink, "messages on one link", raft.None)
+	s.reaches(&s.most.Link, link, groups*(mostPaces*s.limits.messages+perLink), "messages on one link", raft.None)
 }
 
 // boundLog: what a leader has taken and cannot commit, and what it has committed without its own disk, stays within its limits. A no-op for each term
@@ -126,7 +133,12 @@ func (s *Sim) boundLog(l *life) {
 	if v.node == nil || v.role != raft.Leader {
 		return
 	}
-	mostEntries, mostBytes := cmp.Or(l.limits.MaxInflightEntries, usualEntries), cmp.Or(l.limits.MaxInflightBytes, usualBytes)
+	mostEntries, mostBytes := s.limits.entries, s.limits.bytes
+	for _, id := range s.ids {
+		if v.node.InDoubt(id) {
+			mostEntries++ // a no-op that the disk was not given yet
+		}
+	}
 	// Whoever leads has a vote of its own on disk, and all that was in its log before.
 	durable := v.node.Durable()
 	s.reaches(&s.most.Lag, int(v.last.Index-durable)-len(v.node.ChangesIn(durable+1, v.last.Index)), mostEntries+1, "entries not on the disk", l.node.id)
@@ -144,11 +156,12 @@ func (s *Sim) uncommitted(v *view) (entries, commands, data int) {
 	before, _ := v.node.TermAt(from - 1)
 	for i := from; i <= v.last.Index; i++ {
 		term, _ := v.node.TermAt(i)
-		if term == before { // the first entry of a term is its no-op
+		k, given := s.check.entries[raft.EntryID{Index: i, Term: term}]
+		if term == before && !(given && k.kind == raft.NoOp) { // the first entry of a term is its no-op
 			entries++
 		}
 		before = term
-		if k, given := s.check.entries[raft.EntryID{Index: i, Term: term}]; given && k.kind == raft.Command {
+		if given && k.kind == raft.Command {
 			commands++
 			data += k.size
 		}
@@ -156,28 +169,34 @@ func (s *Sim) uncommitted(v *view) (entries, commands, data int) {
 	return entries, commands, data
 }
 
-// boundDisk: a follower writes no more at once than the pace of its leader allows, and a leader no more blocks than proposals.
+// boundDisk: a follower writes no more at once than the pace of its leader allows, and a leader no more blocks than proposals. However much is answered
+// meanwhile is one write between two that store something. One that was suspended works off what came meanwhile, at once.
 func (s *Sim) boundDisk(l *life) {
 	d := l.node.disk.life
 	if d == nil {
 		return
 	}
-	writes, bytes := 0, 0
+	writes, bytes, full := 0, 0, 0
 	for _, f := range d.flights {
 		writes += len(f.ops)
+		before := bytes
 		for i := range f.ops {
 			for _, b := range f.ops[i].Blocks {
 				bytes += b.Size()
 			}
 		}
+		if bytes-before >= s.limits.write {
+			full++
+		}
 	}
-	s.reaches(&s.most.Flights, len(d.flights), syncsInFlight+outOfTurn, "syncs before the disk", l.node.id)
-	s.reaches(&s.most.Writes, writes, paceMessages+perLink+cmp.Or(l.limits.MaxInflightEntries, usualEntries), "writes before the disk", l.node.id)
+	// What is full waits for its turn, until somebody has all that was gathered synced: it is bounded as writes.
+	s.reaches(&s.most.Flights, len(d.flights)-full, s.limits.flights+outOfTurn, "syncs before the disk", l.node.id)
+	s.reaches(&s.most.Writes, writes, (1+len(s.neighbours))*(s.limits.messages+perLink+s.limits.entries)+l.backlog, "writes before the disk", l.node.id)
 	s.reaches(&s.most.Unsynced, bytes, lateBytes, "bytes before the disk", l.node.id)
 }
 
 // boundRead: whoever reads a log says how much of it may come into memory at once. What one log holds here is far less, so that it is the question
 // that shows whether a long one would be read in pieces.
 func (c *checker) boundRead(node raft.NodeID, bytes int) {
-	c.sim.reaches(&c.sim.most.Read, bytes, readBytes, "bytes asked of the log at once", node)
+	c.sim.reaches(&c.sim.most.Read, bytes, c.sim.limits.read, "bytes asked of the log at once", node)
 }

@@ -15,30 +15,31 @@ func TestBoundsAreFound(t *testing.T) {
 	for what, spoil := range map[string]func(*Sim){
 		"messages wait in mailboxes": func(s *Sim) {
 			for _, n := range s.nodes {
-				s.flood(n.life, &actors.GetStatus{}, (paceMessages+2*perLink)/3+perNode+1)
+				s.flood(n.life, &actors.GetStatus{}, (s.limits.messages+2*perLink)/3+perNode+1)
 			}
 		},
-		"messages wait for one actor": func(s *Sim) { s.flood(s.leader().life, &actors.GetStatus{}, paceMessages+2*perLink+1) },
-		"orders wait for one applier": func(s *Sim) { s.flood(s.leader().life, &applier.Committed{}, 2*appliersOrders+1) },
+		"messages wait for one actor": func(s *Sim) { // beside what clients have asked for, which may wait in the group itself
+			l := s.leader().life
+			s.flood(l, &actors.GetStatus{}, s.limits.messages+2*perLink+len(l.open)+perNode)
+		},
+		"orders wait for one applier": func(s *Sim) { s.flood(s.leader().life, &applier.Committed{}, 2*s.limits.orders+1) },
 		"messages on the network":     func(s *Sim) { s.net.inFlight += 5_000 },
 		"bytes on the network":        func(s *Sim) { s.net.inFlightBytes += 2 << 20 },
-		"messages on one link":        func(s *Sim) { s.net.onLink[Link{1, 2}] += paceMessages + perLink },
+		"messages on one link":        func(s *Sim) { s.net.onLink[Link{1, 2}] += mostPaces*s.limits.messages + perLink },
 		"uncommitted proposals": func(s *Sim) { // with nothing before the disk
 			s.net.general = Weather{Cut: true}
 			s.until(func() bool { return s.clock.Now() > 900*time.Millisecond })
-			s.tighten(func(g *actors.GroupConfig) { g.MaxInflightEntries = 1 })
+			s.limits.entries = 1
 		},
-		"bytes of uncommitted proposals": func(s *Sim) { s.tighten(func(g *actors.GroupConfig) { g.MaxInflightBytes = 1 }) },
-		"entries not on the disk": func(s *Sim) {
-			s.tighten(func(g *actors.GroupConfig) { g.MaxInflightEntries = -2 })
-		},
+		"bytes of uncommitted proposals": func(s *Sim) { s.limits.bytes = 1 },
+		"entries not on the disk":        func(s *Sim) { s.limits.entries = -2 },
 		"syncs before the disk": func(s *Sim) {
 			d := s.nodes[1].disk.life
-			for range syncsInFlight + outOfTurn + 1 {
+			for range s.limits.flights + outOfTurn + 1 {
 				d.flights = append(d.flights, &simFlight{done: func(error) {}})
 			}
 		},
-		"bytes asked of the log": func(s *Sim) { s.check.boundRead(1, readBytes+1) },
+		"bytes asked of the log": func(s *Sim) { s.check.boundRead(1, s.limits.read+1) },
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := New(Config{Seed: 7, Nodes: 3, Spares: -1, Quiet: true, Bursty: &busy, Length: 2 * time.Second})
@@ -65,11 +66,4 @@ func (s *Sim) flood(l *life, message any, times int) {
 		l.system.Root.Send(l.group.PID(), message)
 	}
 	s.bounded()
-}
-
-// tighten makes the checker believe in other limits than the groups have.
-func (s *Sim) tighten(limit func(*actors.GroupConfig)) {
-	for _, n := range s.nodes {
-		limit(&n.life.limits)
-	}
 }

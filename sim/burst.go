@@ -25,7 +25,7 @@ const (
 	firstClient = 1_000                  // the number of the first bursty client
 )
 
-// A burster is a client that proposes many writes at once, without a session, at one node that believes that it leads. A leader that is
+// A burster is a client that proposes many writes at once, mostly without a session, at one node that believes that it leads. A leader that is
 // cut off believes so as well, and has to bound what it takes. Each write is tried once: whoever is refused has lost nothing.
 //
 // The words of one burst are appended to a key of its own, and each answer tells the whole value, so that history.AppendOnly can judge them: porcupine
@@ -44,8 +44,11 @@ type burster struct {
 // A shot is one proposal of a burst.
 type shot struct {
 	*history.Op
-	data []byte
-	over bool // its outcome counts no more: it is known, or it is unknown for good
+	data    []byte
+	message *actors.Propose
+	over    bool             // its outcome counts no more: it is known, or it is unknown for good
+	acked   *actors.Proposed // nil: not yet
+	refused bool             // it never happens
 }
 
 func (s *Sim) newBurster(i int) *burster {
@@ -76,8 +79,13 @@ func (b *burster) fire() {
 		b.sim.trace.note("burst of %d to node %d", count, to.id)
 		b.sim.count("burst")
 	}
+	if !great && b.rand.IntN(3) == 0 {
+		b.volley(to, count)
+		return
+	}
 	for range count {
-		b.propose(to, great)
+		x := b.begin(great)
+		b.travel(func() { b.ask(to, x) })
 	}
 }
 
@@ -95,30 +103,29 @@ func (b *burster) target() *node {
 	return leading[b.rand.IntN(len(leading))]
 }
 
-func (b *burster) propose(to *node, great bool) {
+// begin draws a proposal, of which nothing counts after a while.
+func (b *burster) begin(great bool) *shot {
 	b.serial++
 	b.open++
 	x := b.draw(great)
+	x.message = &actors.Propose{Data: x.data}
 	b.sim.record.shoot(x.Op)
-	clock := b.sim.clock
-	clock.AfterFunc(clientTimeout, func() {
+	b.sim.clock.AfterFunc(clientTimeout, func() {
 		if !x.over {
 			b.end(x)
 			b.sim.count("burst: no answer in time")
 		}
 	})
-	lag := func() time.Duration {
-		return 50*time.Microsecond + time.Duration(b.rand.Int64N(int64(300*time.Microsecond)))
-	}
-	clock.AfterFunc(lag(), func() {
-		l := to.life
-		if l == nil || l.group == nil {
-			return
-		}
-		l.ask(&actors.Propose{Data: x.data}, func(answer any) {
-			clock.AfterFunc(lag(), func() { b.told(x, answer) })
+	return x
+}
+
+func (b *burster) ask(to *node, x *shot) {
+	if l := to.life; l != nil && l.group != nil {
+		l.ask(x.message, func(answer any) {
+			l.turnedAway(answer)
+			b.travel(func() { b.told(x, answer) })
 		})
-	})
+	}
 }
 
 func (b *burster) draw(great bool) *shot {
@@ -137,6 +144,7 @@ func (b *burster) told(x *shot, answer any) {
 	var err error
 	switch m := answer.(type) {
 	case *actors.Proposed:
+		x.acked = m
 		b.sim.check.acknowledged(m.Index, x.data)
 		if !x.over {
 			b.sim.record.wrote(x.Op, m.Result)
@@ -149,8 +157,16 @@ func (b *burster) told(x *shot, answer any) {
 	default:
 		b.sim.check.fail("requests get the answer to them", "client %d got %T", b.id, answer)
 	}
+	if errors.Is(err, actors.ErrSessionForgotten) {
+		b.sim.check.fail("session errors tell the truth", "a write that was sent once is said to be applied already: %v", err)
+	}
 	if err != nil && !errors.Is(err, actors.ErrIndeterminate) {
-		b.sim.check.refuse(x.data, err)
+		x.refused = true
+		if r := (request{x.message.Session, x.message.Seq}); fromTheLog(err) {
+			b.sim.check.passOver(r, err)
+		} else {
+			b.sim.check.refuse(x.data, err)
+		}
 		b.sim.record.drop(x.Op)
 	}
 	if x.over {

@@ -48,6 +48,8 @@ type checker struct {
 	states  states
 	refused map[uint64]string // hashes of commands whose client was told that they never happen
 
+	stamps []stamped // of the calm, once all has settled
+
 	elections, commits, changes, restores, leases int
 }
 
@@ -60,6 +62,7 @@ type known struct {
 	prev raft.Term
 
 	session, seq uint64
+	stamp        int64 // the log's time at it
 }
 
 type blockID struct {
@@ -71,11 +74,13 @@ type committed struct {
 	term    raft.Term
 	by      raft.Term        // of the leader that committed it
 	members *raft.Membership // in force at it
+	at      time.Duration    // when it was committed
 	known
 }
 
 type ballot struct {
 	voter raft.NodeID
+	lost  int // how often its disk had lost something
 	term  raft.Term
 }
 
@@ -170,14 +175,17 @@ func (c *checker) matching(node raft.NodeID, b *entry.Block, prev raft.EntryID) 
 	}
 	c.blocks[id] = true
 	i, before := b.First(), prev.Term
+	stamp := c.entries[prev].stamp
 	for e := range b.All() {
-		k := known{hash: hashEntry(&e), data: hashOf(e.Data), size: len(e.Data), kind: e.Kind, prev: before, session: e.Session, seq: e.Seq}
+		stamp = c.timed(node, &e, stamp)
+		k := known{hash: hashEntry(&e), data: hashOf(e.Data), size: len(e.Data), kind: e.Kind, prev: before, session: e.Session, seq: e.Seq, stamp: stamp}
 		id := raft.EntryID{Index: i, Term: b.Term()}
 		if had, ok := c.entries[id]; ok && had != k {
 			c.fail("log matching", "two entries %d of term %d differ: on node %d it is a %v after term %d, elsewhere a %v after term %d", i, b.Term(), node, k.kind, k.prev, had.kind, had.prev)
 			return
 		} else if !ok {
 			c.claimed(id, &e)
+			c.marks(&e)
 		}
 		c.entries[id] = k
 		i, before = i+1, b.Term()

@@ -40,13 +40,13 @@ func (c *checker) electable() {
 	top.Term = c.log[top.Index-1].term
 	for _, id := range c.sim.ids {
 		m := c.sim.nodes[id].disk.image(groupID)
-		if c.sim.nodes[id].gone || c.holding(m, top) {
+		if !c.sim.votes(id) || c.holding(m, top) {
 			continue
 		}
 		members, last := c.standing(m), m.last()
 		votes := func(voter raft.NodeID) bool {
 			n := c.sim.nodes[voter]
-			if n == nil || n.gone || n.disk.image(groupID).life > 0 {
+			if !c.sim.votes(voter) || n.disk.image(groupID).life > 0 {
 				return false
 			}
 			theirs := n.disk.image(groupID).last()

@@ -15,16 +15,16 @@ type view struct {
 	last    raft.EntryID
 	durable raft.EntryID
 	log     lineage
-	members raft.Membership // in force, by the log
-	lease   time.Duration   // on the node's own clock; valid while leased
-	leased  bool
+	members raft.Membership        // in force, by the log
+	lost    bool                   // the state machine has no state
+	lasts   func(raft.Clocks) bool // whether it has a lease, at its own clocks
 }
 
 // stepped is called after every step of a replica's rules.
 func (c *checker) stepped(l *life, n *raft.Node) {
 	v := &l.view
 	if v.node != n { // a new run of the replica, from its disk
-		*v = view{node: n, term: n.Term()}
+		*v = view{node: n, term: n.Term(), lasts: n.LeaseLasts}
 		v.log, v.commit = c.loaded(l)
 	}
 	if n.Term() < v.term {
@@ -33,6 +33,7 @@ func (c *checker) stepped(l *life, n *raft.Node) {
 	if n.CommitIndex() < v.commit {
 		c.fail("commit monotone", "node %d goes back from %d to %d", n.ID(), v.commit, n.CommitIndex())
 	}
+	c.stateless(l, n)
 	before := v.log.effective()
 	c.traced(l, n)
 	c.stable(l, n)
@@ -46,15 +47,31 @@ func (c *checker) stepped(l *life, n *raft.Node) {
 	v.members = v.log.effective().Membership
 	t, _ := n.TermAt(n.LastIndex())
 	v.last = raft.EntryID{Index: n.LastIndex(), Term: t}
-	v.lease, v.leased = n.LeaseUntil()
 	if l.holdsLease() {
 		c.leases++
 		c.exclusive(l)
 	}
+	c.shown(l, n)
 }
 
+// stateless: whoever has no state does not lead, and does not try to.
+func (c *checker) stateless(l *life, n *raft.Node) {
+	switch lost := n.Stateless(); {
+	case lost && n.Role() != raft.Follower && n.Role() != raft.Learner:
+		c.fail("whoever leads has a state", "node %d is a %v", n.ID(), n.Role())
+	case lost && !l.view.lost:
+		l.losses++
+		c.sim.bereft(n.ID())
+	case !lost && l.view.lost:
+		c.sim.count(regains)
+	}
+	l.view.lost = n.Stateless()
+}
+
+// holdsLease reports whether a lease read would be answered now.
 func (l *life) holdsLease() bool {
-	return l.view.role == raft.Leader && l.view.leased && l.stage.Clock().Now() < l.view.lease
+	clock := l.stage.Clock()
+	return l.view.role == raft.Leader && l.view.lasts(raft.Clocks{Now: clock.Now(), Wall: time.Duration(clock.Wall().UnixNano())})
 }
 
 // leading checks what a leader must be and keep. Before is the membership that was in force when the step began.
@@ -81,9 +98,14 @@ func (c *checker) elected(l *life, n *raft.Node, m raft.Membership) {
 	own := l.node.disk.image(groupID).hard
 	votes := func(id raft.NodeID) bool {
 		if id == n.ID() {
-			return own == raft.HardState{Term: n.Term(), Vote: id}
+			return own.Term == n.Term() && own.Vote == id && !own.Doubt
 		}
-		return c.votes[ballot{id, n.Term()}] == n.ID()
+		for lost := range len(c.sim.nodes[id].lost) + 1 {
+			if c.votes[ballot{id, lost, n.Term()}] == n.ID() {
+				return true
+			}
+		}
+		return false
 	}
 	if !quorum(m, votes) {
 		c.fail("leaders are elected by a quorum", "node %d leads term %d without the votes of a quorum of %v; on its disk is %v", n.ID(), n.Term(), m, own)
@@ -120,6 +142,7 @@ func (c *checker) members(v *view, n *raft.Node, before raft.Membership, fresh b
 	if now := v.log.effective().Membership; !now.Equal(before) {
 		if !fresh {
 			c.changes++
+			c.admitted(n, before, now)
 		}
 		if !overlap(before, now) {
 			c.fail("quorum overlap", "leader %d moves from %v to %v", n.ID(), before, now)
@@ -232,7 +255,7 @@ func (c *checker) settle(id raft.EntryID, by raft.Term) {
 		members = c.changed[id]
 		c.settled, c.settledAt = *members, id.Index
 	}
-	c.log = append(c.log, committed{term: id.Term, by: by, members: members, known: k})
+	c.log = append(c.log, committed{term: id.Term, by: by, members: members, at: c.sim.clock.Now(), known: k})
 	if why, ok := c.refused[k.data]; ok && k.kind == raft.Command {
 		c.fail("a refused write never happens", "entry %d was committed; its client was told %q", id.Index, why)
 	}
@@ -248,7 +271,7 @@ func (c *checker) byQuorum(n *raft.Node, to raft.Index, m raft.Membership) {
 	}
 	durable := func(node raft.NodeID) bool {
 		x := c.sim.nodes[node]
-		return x != nil && c.holding(x.disk.image(groupID), id)
+		return x != nil && c.held(x, id)
 	}
 	if !quorum(m, durable) {
 		c.fail("commit within a durable quorum", "leader %d commits entry %d of term %d, which no quorum of %v has on disk", n.ID(), to, id.Term, m)

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -8,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/troupe-raft/troupe/persister"
 	"github.com/troupe-raft/troupe/raft"
@@ -16,17 +19,18 @@ import (
 
 // states is what every replica's state must be: the map, the sessions and the files that hold them.
 type states struct {
-	executed []raft.Index          // the commands that reached a state machine, ascending
-	kv       map[raft.Index]uint64 // the map after each of them that a snapshot was taken at
-	files    map[raft.Index]uint64 // whole snapshot files, of which every byte follows from the log
-	sessions map[request]raft.Index
+	executed   []raft.Index          // the commands that reached a state machine, ascending
+	kv         map[raft.Index]uint64 // the map after each of them that a snapshot was taken at
+	files      map[raft.Index]uint64 // whole snapshot files, of which every byte follows from the log
+	sessions   map[request]raft.Index
+	passedOver map[request]string // those that never happen, and what their clients were told
 }
 
 // A request is a session's command, which happens once however often it is in the log.
 type request struct{ session, seq uint64 }
 
 func newStates() states {
-	return states{kv: map[raft.Index]uint64{}, files: map[raft.Index]uint64{}, sessions: map[request]raft.Index{}}
+	return states{kv: map[raft.Index]uint64{}, files: map[raft.Index]uint64{}, sessions: map[request]raft.Index{}, passedOver: map[request]string{}}
 }
 
 // lastCommand is the last executed command through i.
@@ -55,6 +59,9 @@ func (c *checker) executes(node raft.NodeID, i raft.Index) {
 		c.fail("a session's command happens once", "node %d executes command %d of session %d at %d, it happened at %d", node, r.seq, r.session, i, had)
 	}
 	t.sessions[r] = i
+	if said, ok := t.passedOver[r]; ok {
+		c.fail("a refused write never happens", "write %d of session %d is executed at %d; its client was told %q", r.seq, r.session, i, said)
+	}
 }
 
 // reads: a read sees all that was committed when it was asked (§8), and its replica has applied it.
@@ -197,14 +204,16 @@ func (c *checker) payload(meta *raft.SnapshotMeta, raw []byte) error {
 		}
 		raw = raw[size:]
 	}
-	if len(state) < 8 {
+	table, state, err := afterSessions(state)
+	if err != nil {
+		return err
+	}
+	if limit := cmp.Or(c.sim.group().MaxSessionBytes, usualSessionBytes); table.bytes > limit && table.sessions > 1 {
+		return fmt.Errorf("its %d sessions count %d bytes, the limit is %d", table.sessions, table.bytes, limit)
+	}
+	if len(state) < machineHead {
 		return errCut
 	}
-	table := binary.BigEndian.Uint64(state)
-	if state = state[8:]; uint64(len(state)) < table+machineHead {
-		return errCut
-	}
-	state = state[table:]
 	i, chain := readHead(state)
 	if want := c.states.lastCommand(meta.Index); i != want || chain != c.chains[i].chain {
 		return fmt.Errorf("it holds the state of entry %d, the last command through it is %d", i, want)
@@ -213,4 +222,37 @@ func (c *checker) payload(meta *raft.SnapshotMeta, raw []byte) error {
 		return fmt.Errorf("it holds another map than entry %d made", i)
 	}
 	return nil
+}
+
+// A tableSize is what a table of sessions counts for GroupConfig.MaxSessionBytes.
+type tableSize struct{ sessions, bytes int }
+
+const usualSessionBytes = 256 << 20 // of GroupConfig
+
+// afterSessions skips the table of sessions: a mark, an array whose last value counts sessions, and for each an array whose last value counts
+// its answers, which follow, each an index and bytes.
+func afterSessions(state []byte) (size tableSize, _ []byte, err error) {
+	const mark = 8
+	src := bytes.NewReader(state[min(mark, len(state)):])
+	in := msgpack.NewDecoder(src)
+	counted := func() (n int, err error) {
+		fields, err := in.DecodeArrayLen()
+		for ; err == nil && fields > 0; fields-- {
+			n, err = in.DecodeInt()
+		}
+		return n, err
+	}
+	sessions, err := counted()
+	for ; err == nil && size.sessions < sessions; size.sessions++ {
+		size.bytes += 256
+		answers := 0
+		for answers, err = counted(); err == nil && answers > 0; answers-- {
+			var pair []any
+			if pair, err = in.DecodeSlice(); err == nil && len(pair) == 2 {
+				result, _ := pair[1].([]byte)
+				size.bytes += 64 + len(result)
+			}
+		}
+	}
+	return size, state[len(state)-src.Len():], err
 }

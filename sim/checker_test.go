@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -162,7 +163,7 @@ var forgeries = map[string]forgery{
 		c.commit(l, l.view.node, top+1, top+50, raft.Change{})
 	}},
 	"an election under a lease": {"no election under a lease", func(c *checker, l *life, _ committed, _ raft.Index) {
-		l.view.lease, l.view.leased = time.Hour*1e4, true
+		l.view.lasts = func(raft.Clocks) bool { return true }
 		c.exclusiveElection(c.sim.nodes[l.node.id%3+1].life, l.view.term+1)
 	}},
 	"a term forgotten by a restart": {"term monotone", func(c *checker, l *life, _ committed, _ raft.Index) {
@@ -182,6 +183,9 @@ var forgeries = map[string]forgery{
 		behind := c.sim.nodes[l.node.id%3+1].disk.image(groupID)
 		*behind = image{snapshot: raft.SnapshotMeta{Membership: raft.Membership{Voters: []raft.NodeID{l.node.id%3 + 1}}}}
 		c.electable()
+	}},
+	"a message refused": {"no correct node sends the impossible", func(c *checker, l *life, _ committed, _ raft.Index) {
+		(&transport{net: c.sim.net, life: l}).HangUp(2, errors.New("no reason"))
 	}},
 	"an error that nothing made": {"nothing fails unless something makes it", func(c *checker, l *life, _ committed, _ raft.Index) {
 		l.log.Error("store failed", "reason", "no idea")

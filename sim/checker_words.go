@@ -40,6 +40,12 @@ func (c *checker) spoken(from, to raft.NodeID, e remote.Envelope) {
 	case *raft.TimeoutNow:
 		term = w.Term
 		c.leads(from, w.Leader, w.Term)
+	case *raft.Recall:
+		term = w.Term
+		c.recalls(from, to, w)
+	case *raft.Trust:
+		term = w.Term
+		c.trusts(from, to, w)
 	case *remote.SnapshotChunk:
 		term = w.Term
 		c.leads(from, w.Leader, w.Term)
@@ -47,6 +53,10 @@ func (c *checker) spoken(from, to raft.NodeID, e remote.Envelope) {
 	case *remote.SnapshotChunkReply:
 		c.chunkReply(from, m, w)
 		return
+	case *remote.Mismatch:
+		if w.Kind != remote.NoGroup {
+			c.fail("those founded alike hear each other", "node %d sends %+v", from, w)
+		}
 	default:
 		c.fail("every message is known", "node %d sends a %T", from, w)
 	}
@@ -74,6 +84,9 @@ func (c *checker) asks(node raft.NodeID, m *image, w *raft.RequestVote) {
 
 func (c *checker) votesFor(node, to raft.NodeID, m *image, w *raft.RequestVoteReply) {
 	c.durable(node, m, w.Term)
+	if w.Granted && m.hard.Doubt {
+		c.fail("whoever is in doubt has no vote", "node %d votes for %d in term %d, prevote %v", node, to, w.Asked, w.PreVote)
+	}
 	if !w.Granted || w.PreVote {
 		return
 	}
@@ -85,7 +98,7 @@ func (c *checker) votesFor(node, to raft.NodeID, m *image, w *raft.RequestVoteRe
 
 // voted: nobody votes twice in a term, crashes or not.
 func (c *checker) voted(voter raft.NodeID, term raft.Term, candidate raft.NodeID) {
-	b := ballot{voter, term}
+	b := ballot{voter, len(c.sim.nodes[voter].lost), term}
 	if had, ok := c.votes[b]; ok && had != candidate {
 		c.fail("one vote per term", "node %d votes for %d and for %d in term %d", voter, had, candidate, term)
 	}

@@ -34,6 +34,8 @@ type client struct {
 	faithful bool // writes under a session, and repeats until it knows
 
 	session, seq uint64
+	sent, used   time.Duration // when the latest attempt was sent; when the last one that used the session was
+	rested       bool          // the session was not used for longer than it lasts
 	target       raft.NodeID
 	op           *operation
 	serial       int // of operations
@@ -123,6 +125,7 @@ func (c *client) message() any {
 // try sends the operation once more, to the node that probably leads.
 func (c *client) try() {
 	c.attempt++
+	c.sent = c.sim.clock.Now()
 	a, message, op := c.attempt, c.message(), c.op
 	if c.rand.IntN(8) == 0 {
 		c.target = c.sim.ids[c.rand.IntN(len(c.sim.ids))]
@@ -141,11 +144,13 @@ func (c *client) try() {
 		}
 		committed := raft.Index(len(c.sim.check.log))
 		l.ask(message, func(answer any) {
+			l.turnedAway(answer)
 			var value string
 			var found bool
 			if point, ok := answer.(*actors.ReadPoint); ok {
 				c.sim.check.reads(l, point.Index, committed)
 				value, found = l.machine.get(op.Key)
+				l.readAt(op.lease)
 			}
 			clock.AfterFunc(c.lag(), func() { c.told(a, op, answer, value, found) })
 		})
@@ -174,6 +179,10 @@ func (c *client) told(attempt uint64, op *operation, answer any, value string, f
 	c.timer.Stop()
 	switch m := answer.(type) {
 	case *actors.Proposed:
+		if c.faithful {
+			c.outlived()
+			c.used = c.sent
+		}
 		c.seq++
 		c.sim.record.wrote(c.op.Op, m.Result)
 		c.finish()
@@ -181,7 +190,7 @@ func (c *client) told(attempt uint64, op *operation, answer any, value string, f
 		c.sim.record.read(c.op.Op, value, found)
 		c.finish()
 	case *actors.SessionOpened:
-		c.session, c.seq, c.opening = m.Session, 0, false
+		c.session, c.seq, c.opening, c.used, c.rested = m.Session, 0, false, c.sent, false
 		c.pause(0)
 	case *actors.Refused:
 		c.refused(m.Err)
@@ -194,7 +203,7 @@ func (c *client) told(attempt uint64, op *operation, answer any, value string, f
 
 func (c *client) finish() {
 	c.op = nil
-	c.pause(time.Duration(c.rand.Int64N(int64(c.sim.cfg.Think))))
+	c.pause(time.Duration(c.rand.Int64N(int64(c.sim.cfg.Think))) + c.rest())
 }
 
 func (c *client) pause(d time.Duration) { c.sim.clock.AfterFunc(d, c.next) }
@@ -211,14 +220,18 @@ func (c *client) refused(err error) {
 	switch {
 	case c.opening:
 		c.again()
-	case errors.Is(err, actors.ErrSessionExpired), errors.Is(err, actors.ErrSessionOrder):
-		if errors.Is(err, actors.ErrSessionOrder) && !c.op.doubt {
-			c.sim.check.fail("sessions keep their order", "client %d: session %d is at %d: %v", c.id, c.session, c.seq, err)
-		}
+	case errors.Is(err, actors.ErrSessionOrder), errors.Is(err, actors.ErrSessionForgotten): // it has one write at a time, of which the latest answer stays
+		c.sim.check.fail("sessions keep their order", "client %d: session %d is at %d: %v", c.id, c.session, c.seq, err)
+	case errors.Is(err, actors.ErrSessionExpired):
+		c.lasting(err)
 		c.session = 0
 		c.giveUp()
 	case c.op.data == nil:
 		c.again()
+	case errors.Is(err, actors.ErrTooLarge): // whoever is asked
+		c.sim.check.refuse(c.op.data, err)
+		c.sim.record.drop(c.op.Op)
+		c.finish()
 	case errors.Is(err, actors.ErrIndeterminate):
 		c.unknown()
 	case c.faithful:
@@ -233,7 +246,7 @@ func (c *client) refused(err error) {
 }
 
 func kindOf(err error) string {
-	for _, known := range []error{actors.ErrIndeterminate, actors.ErrNotLeader, actors.ErrBusy, actors.ErrStopped, actors.ErrTransferring, actors.ErrSessionExpired, actors.ErrSessionOrder} {
+	for _, known := range []error{actors.ErrIndeterminate, actors.ErrNotLeader, actors.ErrBusy, actors.ErrTooLarge, actors.ErrStopped, actors.ErrTransferring, actors.ErrSessionExpired, actors.ErrSessionOrder, actors.ErrSessionForgotten} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}

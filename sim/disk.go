@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -28,6 +29,7 @@ type disk struct {
 	stable map[raft.GroupID]*image // what survives any crash
 	files  *tree
 	rotten rotten // blocks of the log
+	lurks  bool   // the next block that a write has to read rots
 
 	life *store // of the running node
 
@@ -95,6 +97,12 @@ func (d *disk) mended() {
 
 // settle makes an op part of what survives.
 func (d *disk) settle(o *persister.Op) {
+	if o.Group != groupID {
+		if o.Err == nil {
+			d.image(o.Group).apply(o)
+		}
+		return
+	}
 	if o.Err == nil && !d.lies {
 		d.check.stored(d.node, d.image(o.Group), o)
 		d.image(o.Group).apply(o)
@@ -112,6 +120,7 @@ type store struct {
 	true    stage.Clock
 	current map[raft.GroupID]*image // synced or not
 	known   map[raft.GroupID]bool   // loaded
+	damaged map[raft.GroupID]error  // whose writes met damage
 	flights []*simFlight
 	syncing bool
 	failure error
@@ -128,7 +137,7 @@ type simFlight struct {
 
 // open begins a life of the node.
 func (d *disk) open(node, stage stage.Clock) *store {
-	s := &store{disk: d, clock: node, true: stage, current: map[raft.GroupID]*image{}, known: map[raft.GroupID]bool{}}
+	s := &store{disk: d, clock: node, true: stage, current: map[raft.GroupID]*image{}, known: map[raft.GroupID]bool{}, damaged: map[raft.GroupID]error{}}
 	d.life = s
 	return s
 }
@@ -151,10 +160,14 @@ func (s *store) Load(g raft.GroupID, done func(raft.State, bool, error)) {
 	s.known[g] = true
 	m := s.view(g)
 	st, err := m.state(g, s.rotten)
+	err = cmp.Or(s.damaged[g], err)
 	fresh := !m.alive
 	if err != nil {
 		delete(s.known, g)
 		s.met.log = true
+	}
+	if g == groupID && err == nil {
+		s.check.refusesForgeries(s.node, st)
 	}
 	s.clock.AfterFunc(s.wait(time.Millisecond), func() {
 		if err != nil && !s.dead {
@@ -205,6 +218,10 @@ func (s *store) accept(o *persister.Op) {
 	switch {
 	case o.Destroy:
 		delete(s.known, o.Group)
+		delete(s.damaged, o.Group)
+	case s.damaged[o.Group] != nil:
+		o.Err = s.damaged[o.Group]
+		return
 	case !s.known[o.Group]:
 		o.Err = fmt.Errorf("sim: group %d is written without being loaded", o.Group)
 	default:
@@ -215,13 +232,19 @@ func (s *store) accept(o *persister.Op) {
 		s.check.rejected(s.node, o)
 		return
 	}
-	if err := m.touches(o, s.rotten); err != nil {
+	if b := m.reads(o); b != nil && s.lurks && o.Group == groupID {
+		s.lurks = false
+		s.flip(b)
+	}
+	if o.Err = m.touches(o, s.rotten); o.Err != nil { // this group's affair alone
 		s.met.log = true
-		s.refuses("a write", err)
-		s.fail(err)
+		s.damaged[o.Group] = o.Err
+		delete(s.known, o.Group)
 		return
 	}
-	s.check.accepted(s.node, m, o)
+	if o.Group == groupID {
+		s.check.accepted(s.node, m, o)
+	}
 	m.apply(o)
 }
 
@@ -264,7 +287,20 @@ func (s *store) synced() {
 		}
 	}
 	f.done(s.failure)
+	if s.failure == nil {
+		s.told(f)
+	}
 	s.sync()
+}
+
+// told demands that a group is down that has been told of damage.
+func (s *store) told(f *simFlight) {
+	for i := range f.ops {
+		if o := &f.ops[i]; o.Err != nil && o.Err == s.damaged[o.Group] {
+			s.refuses("a write", o.Err)
+			return
+		}
+	}
 }
 
 func (s *store) fail(err error) {
@@ -293,6 +329,9 @@ func (s *store) Blocks(g raft.GroupID, from, to raft.Index, maxBytes int) ([]*en
 	if s.failure != nil {
 		return nil, s.failure
 	}
+	if s.damaged[g] != nil {
+		return nil, s.damaged[g]
+	}
 	if !s.known[g] {
 		return nil, fmt.Errorf("group %d, index %d: %w", g, from, persister.ErrMissing)
 	}
@@ -304,6 +343,9 @@ func (s *store) Blocks(g raft.GroupID, from, to raft.Index, maxBytes int) ([]*en
 	if corrupt := (*persister.CorruptError)(nil); errors.As(err, &corrupt) {
 		s.met.log = true
 		s.refuses(s.check.sim.reader(), err)
+	}
+	if len(blocks) > 0 && g == groupID {
+		s.check.sim.wasRead(s.node, from, to, blocks[len(blocks)-1].Last())
 	}
 	return blocks, err
 }

@@ -14,7 +14,7 @@ func TestDisturbancesAddUp(t *testing.T) {
 	at := func(d time.Duration, what string, want bool, got func(Weather) bool) {
 		t.Helper()
 		s.until(func() bool { return s.clock.Now() >= d })
-		if got(s.net.weather(Link{1, 2})) != want {
+		if got(s.net.weather(Link{1, 2}, nil)) != want {
 			t.Errorf("after %v: %s is %v", d, what, !want)
 		}
 	}

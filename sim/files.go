@@ -40,7 +40,7 @@ func (f *files) broken() error {
 // unread is the error of the next operation that reads.
 func (f *files) unread() error {
 	f.disk.touch()
-	if d := f.disk; d.failRead > 0 {
+	if d := f.disk; d.failRead > 0 && !d.check.sim.elsewhere() {
 		if d.failRead--; d.failRead == 0 {
 			d.count("snapshot file failed: read")
 			d.unread()
@@ -135,7 +135,7 @@ func (f *simFile) Read(p []byte) (int, error) {
 	n, err := f.treeFile.Read(p)
 	if i := f.inode; i.rotten && i.bit/8 >= from && i.bit/8 < from+n {
 		f.foul = true
-		f.files.disk.readRot()
+		f.files.disk.readRot(i)
 	}
 	return n, err
 }

@@ -189,6 +189,7 @@ func (m *image) state(g raft.GroupID, rot rotten) (raft.State, error) {
 			}
 		}
 		st.Bytes += b.Size()
+		st.Stamp = max(st.Stamp, b.Stamp())
 		next = b.Last() + 1
 	}
 	return st, nil
@@ -223,18 +224,26 @@ func (m *image) read(g raft.GroupID, from, to raft.Index, maxBytes int, rot rott
 // touches is what an op that has to read stored blocks finds: one that replaces entries reads the block before them, and one that
 // compacts the block that it ends in.
 func (m *image) touches(o *persister.Op, rot rotten) error {
-	if len(rot) == 0 || o.Destroy {
+	if len(rot) == 0 {
 		return nil
 	}
+	if b := m.reads(o); b != nil && rot[b] != nil {
+		_, err := rot.decode(o.Group, b)
+		return err
+	}
+	return nil
+}
+
+// reads is the stored block that an op has to read, or nil.
+func (m *image) reads(o *persister.Op) *entry.Block {
 	at := raft.Index(0)
 	if len(o.Blocks) > 0 && o.Reset == nil && o.Blocks[0].First() <= m.last().Index {
 		at = o.Blocks[0].First() - 1
 	} else if o.Compact != nil && o.Through < m.last().Index {
 		at = o.Through
 	}
-	if k := m.blockOf(at); k >= 0 && rot[m.blocks[k]] != nil {
-		_, err := rot.decode(o.Group, m.blocks[k])
-		return err
+	if k := m.blockOf(at); k >= 0 {
+		return m.blocks[k]
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 
 // Limits of the calm, in virtual time.
 const (
-	handful = 5 * time.Millisecond // longer than any mailbox takes to be emptied
+	handful = 10 * time.Millisecond // longer than any mailbox takes to be emptied, an applier's that applies one entry a turn included
 
 	settleWithin = 20 * time.Second    // until a leader has led undisturbed for as long as settling takes
 	settling     = 3 * time.Second / 2 // longer than whatever a fault left on its way: late messages, stalled syncs, pauses of daemons
@@ -41,9 +41,13 @@ func (s *Sim) recover() {
 	s.settled = true
 	s.steady()
 	s.demand(finishWithin, "every client finishes", s.idle)
+	s.demand(finishWithin, "the other groups of the hosts serve", func() bool {
+		return !slices.ContainsFunc(s.neighbours, func(g *neighbour) bool { return !g.serves(begun) })
+	})
 	s.demand(finishWithin, "all nodes converge", s.equal)
 	s.demand(finishWithin, "every request is answered", func() bool { return s.unanswered(nil) == "" })
 	s.lull.Done = s.clock.Now() - begun
+	s.check.flowing()
 	if s.check.first == nil {
 		s.alike()
 	}
@@ -66,16 +70,18 @@ func (s *Sim) demand(within time.Duration, property string, condition func() boo
 func (s *Sim) settle(begun time.Duration) bool {
 	since := begun // something was last left over
 	why := ""
+	looked := time.Duration(-1)
 	s.until(func() bool {
-		if s.stage.Steps()%glance != 0 {
+		now := s.clock.Now()
+		if looked >= 0 && s.stage.Steps()%glance != 0 && now-looked < handful/10 { // few steps may take long
 			return false
 		}
-		now := s.clock.Now()
+		looked = now
 		if left := s.unsettled(); left != "" {
 			since, why = now, left
 		}
 		if s.lull.Led == 0 && s.led() {
-			s.lull.Led = now - begun
+			s.lull.Led = max(now-begun, 1) // 0 is never
 		}
 		return now-since > settling || now-begun > settleWithin
 	})
@@ -104,6 +110,12 @@ func (s *Sim) unsettled() string {
 	for _, id := range s.ids {
 		if l := s.nodes[id].life; l != nil && !s.nodes[id].gone && !l.running() {
 			return "replicas run"
+		}
+	}
+	ids, _ := s.members() // others have no leader who could help
+	for _, id := range ids {
+		if l := s.nodes[id].life; l != nil && l.view.lost {
+			return "replicas have a state"
 		}
 	}
 	return ""
@@ -146,13 +158,14 @@ func (s *Sim) unanswered(which func(*question) bool) string {
 func (s *Sim) heal() {
 	now := s.clock.Now()
 	s.calm = true
-	s.bombs = nil
+	s.bombs, s.hangs = nil, nil
 	s.net.clear()
 	for _, id := range s.ids {
 		s.nodes[id].spare()
 	}
 	s.trace.note("calm")
 	s.until(func() bool { return s.clock.Now() > now+handful }) // what operators asked for has begun by then, and can be seen
+	s.giveUpReturned()
 	s.present()
 	s.condemn()
 	s.bury()
@@ -161,7 +174,7 @@ func (s *Sim) heal() {
 		n.skew = nil
 		if n.life != nil {
 			n.life.stage.SetSkew(0, 1)
-			if (n.life.failed != nil || n.disk.life.failure != nil || n.life.respawning) && !n.gone {
+			if (n.life.group == nil || n.life.down() || n.disk.life.failure != nil || n.life.respawning || s.lacks(n)) && !n.gone {
 				n.crash()
 			}
 		}
@@ -171,25 +184,25 @@ func (s *Sim) heal() {
 
 // spare ends all that is still to happen to a node: from here on nothing of it fails.
 func (n *node) spare() {
+	n.toil, n.linger = 0, nil
 	n.disk.mended()
 	if l := n.life; l != nil {
 		l.trap = ""
-		l.pauses = 0
-		l.stage.Thaw()
+		l.free()
 	}
 }
 
-// condemn gives up the node that has read what rotted on its disk, and makes that disk whole on which nobody has noticed anything.
+// condemn gives up the node that is down for what has rotted on its disk, and makes that disk whole on which nobody has noticed anything.
 func (s *Sim) condemn() {
 	for _, id := range s.ids {
 		n := s.nodes[id]
-		if l := n.disk.life; l != nil && (l.met.log || l.met.file) {
+		if l := n.disk.life; l != nil && (l.met.log || l.met.file && n.life.group != nil && n.life.down()) {
 			n.gone = true
 		}
 		if n.gone {
 			n.crash()
 		} else {
-			n.disk.mend()
+			n.disk.mend(n.life != nil && n.life.running() && n.disk.life.failure == nil)
 		}
 	}
 }
@@ -205,7 +218,7 @@ func (s *Sim) bury() {
 		lost := n.gone
 		n.gone = true
 		for _, m := range inForce {
-			if !quorum(m, func(id raft.NodeID) bool { return !s.nodes[id].gone }) {
+			if !quorum(m, s.able) {
 				n.gone = lost
 				break
 			}
@@ -218,14 +231,20 @@ func (s *Sim) bury() {
 	}
 }
 
-// viable reports whether every membership that may be in force has a quorum of nodes that can live.
+// viable reports whether every membership that may be in force has a quorum of nodes that can live and lead: then one of them is elected, and helps
+// those that have no state.
 func (s *Sim) viable() bool {
 	for _, m := range s.inForce() {
-		if !quorum(m, func(id raft.NodeID) bool { return !s.nodes[id].gone }) {
+		if !quorum(m, s.able) {
 			return false
 		}
 	}
 	return true
+}
+
+// able reports whether a node may have a vote, and may lead.
+func (s *Sim) able(id raft.NodeID) bool {
+	return s.votes(id) && (s.nodes[id].life == nil || !s.nodes[id].life.view.lost)
 }
 
 // inForce is the committed membership and every one beyond it that some disk holds or some replica goes by.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -98,14 +99,15 @@ func TestLeaderWithoutVote(t *testing.T) {
 func TestExcuses(t *testing.T) {
 	panicked := fmt.Errorf("crashed: %w", errSabotage)
 	failed := fmt.Errorf("store failed: %w", errInjected)
+	endured := func(l *life) int { return cmp.Or(l.node.sim.group().Tuning.Crashes.Limit, replicaRestarts) }
 	for name, c := range map[string]struct {
 		prepare func(*life)
 		reason  error
 		excused bool
 	}{
 		"one panic":                {func(*life) {}, panicked, false},
-		"as many as are endured":   {func(l *life) { l.restarts = replicaRestarts - 1 }, panicked, false},
-		"one more":                 {func(l *life) { l.restarts = replicaRestarts }, panicked, true},
+		"as many as are endured":   {func(l *life) { l.restarts = endured(l) - 1 }, panicked, false},
+		"one more":                 {func(l *life) { l.restarts = endured(l) }, panicked, true},
 		"panics of the heartbeat":  {func(l *life) { l.panics["heartbeat"] = daemonRestarts + 1 }, panicked, true},
 		"the persister's panic":    {func(l *life) { l.panics["persister"] = 1 }, panicked, true},
 		"a disk that did not fail": {func(*life) {}, failed, false},

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/troupe-raft/troupe/actors"
+	"github.com/troupe-raft/troupe/applier"
 	"github.com/troupe-raft/troupe/demo/kv"
 	"github.com/troupe-raft/troupe/raft"
 )
@@ -31,6 +32,14 @@ func (l *life) newMachine() actors.StateMachine {
 // Apply implements actors.StateMachine.
 func (m *machine) Apply(c actors.Command) []byte {
 	m.life.mayPanic("Apply")
+	m.life.calls("Apply")
+	if n := m.life.node; n.toil > 0 {
+		n.sim.stage.Spend(n.toil)
+	}
+	if n := m.life.node; n.linger != nil {
+		n.sim.stage.Spend(2 * applier.DefaultTurnTime) // by any clock its turn is over
+		n.sim.hang(n, "applier.applier", n.linger())
+	}
 	check := m.life.node.sim.check
 	if c.Index <= m.index {
 		check.fail("each index is applied once, in order", "node %d applies %d after %d", m.life.node.id, c.Index, m.index)

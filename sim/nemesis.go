@@ -30,7 +30,7 @@ func (s *Sim) strike(number int, f Fault) {
 		for _, id := range s.ids {
 			s.down(s.nodes[id], f.For)
 		}
-	case Partition, OneWay, Isolate, SlowLink, Storm:
+	case Partition, OneWay, Isolate, SlowLink, NarrowLink, LateKind, Storm:
 		s.disturb(f)
 	case Stall, FailSync, FailWrite, FullDisk, FailFile, FailRead, FailLog:
 		s.hurt(n, f)
@@ -50,12 +50,32 @@ func (s *Sim) strike(number int, f Fault) {
 		s.bombs = append(s.bombs, &bomb{node: n, victim: f.In, left: f.N, amid: f.Amid, revive: f.For + 200*time.Millisecond})
 	case PanicIn:
 		s.trap(n, f.In)
+	case GoBack:
+		s.goBack(f)
 	case CrashIn:
 		n.disk.crashIn, n.disk.downFor = f.N, f.For
 	case Pause:
 		s.pause(n, f.For)
+	case Suspend:
+		s.standStill(n, f)
+		s.pause(n, f.For)
+	case StandStill:
+		s.standStill(n, f)
+	case Stuck:
+		s.stick(n, f)
+	case Hang:
+		if leader := s.leader(); f.N == leads && leader != nil {
+			n = leader
+		}
+		s.hang(n, f.In, f.For)
+	case Toil:
+		s.toil(n, time.Duration(f.N)*time.Microsecond, f.For)
 	case RestartOnly:
 		s.respawn(n)
+	case Mistake:
+		s.mistake(n, f.In)
+	case Stray:
+		s.stray(n, f.In)
 	default:
 		s.operate(f)
 	}
@@ -94,7 +114,7 @@ func (s *Sim) trap(n *node, callback string) {
 
 // reviveBroken restarts a node whose store failed.
 func (s *Sim) reviveBroken(n *node) {
-	if n.life != nil && n.life.failed != nil && !n.gone {
+	if n.life != nil && n.life.group != nil && n.life.down() && !n.gone {
 		s.down(n, time.Millisecond)
 	}
 }
@@ -107,12 +127,29 @@ func (s *Sim) pause(n *node, d time.Duration) {
 	}
 	s.count("fault pause")
 	l.pauses++
+	l.paused++
 	l.stage.Freeze()
-	s.after(d, func() {
+	s.after(d, l.hold(func() {
 		if l.pauses--; l.pauses == 0 {
+			l.backlog = 0
+			s.stage.EachWaiting(func(d stage.Delivery) {
+				if d.Node == l.stage.Name() {
+					l.backlog++
+				}
+			})
 			l.stage.Thaw()
+			l.hang.silentSince = s.clock.Now() // what had been sent before comes now
 		}
-	})
+	}))
+}
+
+// standStill stops a node's monotonic clock for a while. Its calendar goes on.
+func (s *Sim) standStill(n *node, f Fault) {
+	if l := n.life; l != nil && !n.starting {
+		s.count("fault " + string(f.Kind))
+		l.paused++
+		s.after(f.For, l.hold(l.stage.StandStill()))
+	}
 }
 
 // hurt lets a disk fail.
@@ -221,7 +258,13 @@ func (s *Sim) operate(f Fault) {
 		message = &actors.TakeSnapshot{}
 	case Members:
 		if to = s.leader(); to != nil {
-			message = &actors.ChangeMembers{Change: s.change(f, to.life.view.members)}
+			change := s.change(f, to.life.view.members)
+			change.Force = true // whoever is alive
+			message = &actors.ChangeMembers{Change: change}
+		}
+	case Careful:
+		if to = s.leader(); to != nil {
+			message = &actors.ChangeMembers{Change: carefully(f, to.life.view.members)}
 		}
 	}
 	if to == nil || to.life == nil || to.life.group == nil {
@@ -231,10 +274,12 @@ func (s *Sim) operate(f Fault) {
 		outcome := "done"
 		if r, ok := answer.(*actors.Refused); ok {
 			outcome = kindOf(r.Err)
+			s.unready(r.Err)
 		}
 		s.trace.note("%s: %s", f.Kind, outcome)
 		if outcome == "done" {
 			s.count("fault " + string(f.Kind))
+			s.nextStep(f)
 		}
 	})
 }
@@ -276,6 +321,15 @@ func (s *Sim) moment(l *life) {
 	for *s.cfg.Ambush && s.rng.IntN(2) == 0 {
 		soon := []time.Duration{200 * time.Microsecond, 5 * time.Millisecond}[s.rng.IntN(2)]
 		s.spontaneous(s.ambush(l), time.Duration(s.rng.ExpFloat64()*float64(soon)))
+	}
+}
+
+// bereft is called when a replica has no state: operators who do not know it have it lead, at once and when its leader has heard of it.
+func (s *Sim) bereft(id raft.NodeID) {
+	for _, d := range []time.Duration{0, time.Duration(s.rng.Int64N(int64(2 * heartbeats)))} {
+		if !s.calm {
+			s.spontaneous(Fault{At: s.clock.Now(), Kind: Transfer, A: id}, d)
+		}
 	}
 }
 

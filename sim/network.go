@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -27,6 +28,8 @@ type network struct {
 	buf     []byte
 	batch   [1]remote.Envelope
 
+	free map[Link]time.Duration // when a narrow link has sent what waits before it
+
 	hold func(Link, any) bool // of a scenario: true keeps a message back for ever
 
 	inFlight, inFlightBytes                 int
@@ -37,7 +40,7 @@ type network struct {
 }
 
 func newNetwork(s *Sim, r *rand.Rand) *network {
-	n := &network{sim: s, rand: r, general: restless, links: map[Link]Weather{}, onLink: map[Link]int{}}
+	n := &network{sim: s, rand: r, general: restless, links: map[Link]Weather{}, onLink: map[Link]int{}, free: map[Link]time.Duration{}}
 	if s.cfg.Quiet {
 		n.general = fair
 	}
@@ -46,10 +49,14 @@ func newNetwork(s *Sim, r *rand.Rand) *network {
 
 // send takes a message off a sender actor.
 func (n *network) send(l Link, e remote.Envelope) {
-	n.sim.check.spoken(l.From, l.To, e)
+	if own, ok := ofGroup(e); ok {
+		n.sim.check.spoken(l.From, l.To, own)
+		n.sim.check.quiet(l.From, own)
+		n.sim.posted(l, own.Message)
+	}
 	n.sent++
-	w := n.weather(l)
-	if w.Cut || w.Drop > 0 && n.rand.Float64() < w.Drop || n.hold != nil && n.hold(l, e.Message) {
+	w := n.weather(l, e.Message)
+	if w.Cut || n.sim.shielded(l) || w.Drop > 0 && n.rand.Float64() < w.Drop || n.hold != nil && n.hold(l, e.Message) {
 		n.dropped++
 		return
 	}
@@ -62,6 +69,12 @@ func (n *network) send(l Link, e remote.Envelope) {
 	n.sim.trace.bytes(n.buf)
 	frame := append([]byte(nil), n.buf...)
 	n.bytes += len(frame)
+	queued, fits := n.queue(l, w, len(frame))
+	if !fits {
+		n.sim.count("message lost before a narrow link")
+		n.dropped++
+		return
+	}
 	copies := 1
 	if w.Duplicate > 0 && n.rand.Float64() < w.Duplicate {
 		copies = 2
@@ -70,7 +83,7 @@ func (n *network) send(l Link, e remote.Envelope) {
 	for range copies {
 		n.inFlight++
 		n.inFlightBytes += len(frame)
-		delay := w.Delay
+		delay := w.Delay + queued
 		if w.Jitter > 0 {
 			delay += time.Duration(n.rand.Int64N(int64(w.Jitter)))
 		}
@@ -84,6 +97,20 @@ func (n *network) send(l Link, e remote.Envelope) {
 			n.arrive(l, frame)
 		})
 	}
+}
+
+// queue is how long a frame takes to leave on a narrow link, behind all that waits there.
+func (n *network) queue(l Link, w Weather, bytes int) (wait time.Duration, fits bool) {
+	if w.Rate == 0 {
+		return 0, true
+	}
+	now := n.sim.clock.Now()
+	from := max(n.free[l], now)
+	if from-now > fullQueue {
+		return 0, false
+	}
+	n.free[l] = from + time.Duration(float64(bytes)/w.Rate*float64(time.Second))
+	return min(n.free[l]-now, fullQueue), true
 }
 
 // sendLate lets a frame arrive up to latest after its time.
@@ -109,7 +136,7 @@ func (n *network) arrive(l Link, frame []byte) {
 	n.inFlight--
 	n.inFlightBytes -= len(frame)
 	to := n.sim.nodes[l.To].life
-	if to == nil || to.deliver == nil || n.weather(l).Cut {
+	if to == nil || to.deliver == nil || n.weather(l, nil).Cut || n.sim.shielded(l) {
 		n.lost++
 		return
 	}
@@ -119,6 +146,11 @@ func (n *network) arrive(l Link, frame []byte) {
 		return
 	}
 	n.delivered++
+	for i := range batch {
+		if batch[i].Group == groupID {
+			to.arrived(batch[i].Message)
+		}
+	}
 	to.deliver(l.From, batch)
 }
 
@@ -134,12 +166,23 @@ func (t *transport) Start(d remote.Deliver) error {
 	return nil
 }
 
-func (t *transport) Addr() string                { return fmt.Sprintf("node-%d", t.life.node.id) }
-func (t *transport) SetPeer(raft.NodeID, string) {}
-func (t *transport) SetChaos(remote.Chaos)       {}
-func (t *transport) Stats() remote.Stats         { return remote.Stats{} }
-func (t *transport) Stop(context.Context) error  { return nil }
-func (t *transport) link(to raft.NodeID) Link    { return Link{t.life.node.id, to} }
+func (t *transport) Addr() string          { return fmt.Sprintf("node-%d", t.life.node.id) }
+func (t *transport) SetChaos(remote.Chaos) {}
+
+// HangUp implements remote.Transport. All nodes are correct, whatever happens to them: only what was forged in a node's name is refused, and terms
+// that are too high once somebody forged one.
+func (t *transport) HangUp(from raft.NodeID, reason error) {
+	why := (*raft.ImpossibleMessageError)(nil)
+	far := t.net.sim.jumped && errors.As(reason, &why) && why.Why == raft.TermTooHigh
+	if t.life.forged[from] || far {
+		t.net.sim.count(nobodySends)
+		return
+	}
+	t.net.sim.check.fail("no correct node sends the impossible", "node %d refuses a message of node %d: %v", t.life.node.id, from, reason)
+}
+func (t *transport) Stats() remote.Stats        { return remote.Stats{} }
+func (t *transport) Stop(context.Context) error { return nil }
+func (t *transport) link(to raft.NodeID) Link   { return Link{t.life.node.id, to} }
 func (t *transport) known(to raft.NodeID) bool {
 	return t.net.sim.nodes[to] != nil && to != t.life.node.id
 }

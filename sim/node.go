@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -33,10 +35,14 @@ type node struct {
 	disk     *disk
 	life     *life
 	founder  bool
-	gone     bool // it never comes back: its disk has rotted, or nobody starts it
+	lost     []map[raft.GroupID]*image // what was on its disk each time before it was put back to less
+	gone     bool                      // it never comes back: its disk has rotted, or nobody starts it
 	lives    int
-	starting bool              // StartHost drives the stage meanwhile: no time for a crash
-	skew     func(*stage.Node) // its clock's fault, which a restart does not mend
+	toil     time.Duration        // of each Apply
+	linger   func() time.Duration // likewise, while only its applier waits; nil: none
+	starting bool                 // StartHost drives the stage meanwhile: no time for a crash
+	skew     func(*stage.Node)    // its clock's fault, which a restart does not mend
+	pacing
 }
 
 // A life is a node from a start to the next crash.
@@ -49,22 +55,36 @@ type life struct {
 	deliver remote.Deliver
 	machine *machine
 	view    view
-	limits  actors.GroupConfig // of the group; zero in a scenario, whose groups have the defaults
 	log     *slog.Logger
 	trap    string // the callback that panics next
 	pauses  int    // that last
-	failed  error  // why the replica is down for good
+	paused  int    // how often it was
+	backlog int    // messages that had come by the end of the last pause: each may ask for a write
+	hang    hang   // of the group's actor
+	rarity
+
+	held   int                  // how many things keep it, or a part of it, from going on
+	holds  []func()             // ends each of them, once
+	freed  time.Duration        // when the last of them ended
+	hung   bool                 // an actor of it has been kept
+	forged map[raft.NodeID]bool // in whose name it was sent what nobody sends
+	failed error                // why the replica is down for good
 
 	respawning bool           // the simulator stopped the replica, and another is to follow
+	deaf       bool           // events were dropped
+	misled     bool           // replicas were started by mistake
 	restarts   int            // of this replica, after crashes
+	losses     int            // how often it had no state to begin from
 	panics     map[string]int // that were injected into daemons, by package
 	open       []*question    // that are not answered; in the order asked
+	asked      int            // questions so far
 }
 
 // start begins a life from what the disk kept.
 func (n *node) start() {
 	s := n.sim
 	n.lives++
+	n.pacing = s.paced(n.id, n.lives)
 	l := &life{node: n, stage: s.stage.Node(fmt.Sprintf("n%d", n.id)), panics: map[string]int{}}
 	if n.skew != nil {
 		n.skew(l.stage)
@@ -74,10 +94,15 @@ func (n *node) start() {
 	l.system = s.system
 	n.starting = true
 	host, err := actors.StartHost(l.system, actors.HostConfig{
-		Node: n.id, HeartbeatInterval: s.heartbeat(), Stage: rigged{l.stage, l}, FS: n.disk.fs(), Log: l.log,
+		Node: n.id, HeartbeatInterval: s.heartbeat(n), Tuning: s.host(), ApplyTurns: s.applyTurns(), Stage: rigged{l.stage, l}, FS: n.disk.fs(), Log: l.log,
 		Store:     n.disk.open(l.stage.Clock(), s.clock),
 		Transport: &transport{net: s.net, life: l, senders: map[raft.NodeID]*actor.PID{}},
-		Watch:     func(_ raft.GroupID, r *raft.Node) { s.check.stepped(l, r); l.mayPanic("rules") },
+		Watch: func(g raft.GroupID, r *raft.Node) {
+			if g == groupID {
+				s.check.stepped(l, r)
+				l.mayPanic("rules")
+			}
+		},
 	})
 	n.starting = false
 	if err != nil {
@@ -86,15 +111,23 @@ func (n *node) start() {
 	}
 	l.host = host
 	l.spawn()
+	if n.founder {
+		for _, g := range s.neighbours {
+			g.spawn(l)
+		}
+	}
 }
 
 func (l *life) spawn() {
-	cfg := l.node.sim.group()
-	l.limits = cfg
+	cfg, host := l.node.sim.group(), l.node.sim.host()
+	if l.node.sim.story == nil {
+		cfg.ElectionTimeout, cfg.LeaseDrift = l.node.timeout, l.node.drift
+	}
+	l.node.sim.limits = limitsOf(cfg, host)
 	if l.node.founder {
 		cfg.Members = l.node.sim.founders
 	}
-	cfg.StateMachine = l.newMachine
+	l.callbacks(&cfg)
 	group, err := actors.StartGroup(l.host, cfg)
 	if err != nil {
 		l.node.sim.check.fail("groups start", "node %d: %v", l.node.id, err)
@@ -113,6 +146,7 @@ func (n *node) crash() {
 	if n.life == nil {
 		return
 	}
+	n.life.dies()
 	n.life.stage.Halt()
 	n.life = nil
 	n.disk.crash()
@@ -120,19 +154,50 @@ func (n *node) crash() {
 
 // event watches over what replicas say of themselves.
 func (s *Sim) event(event any) {
+	if g := s.neighbourOf(event); g != nil {
+		if e, failed := event.(*actors.ReplicaFailed); failed {
+			g.fails(s.nodes[e.Node], e.Reason)
+		}
+		return
+	}
 	switch e := event.(type) {
+	case *actors.EventsDropped:
+		s.deafened(e)
 	case *actors.RoleChanged:
+		if l := s.nodes[e.Node].life; l != nil {
+			l.calls("a subscriber")
+		}
 		if l := s.nodes[e.Node].life; l != nil && e.Role == raft.Leader {
+			l.leads()
 			s.moment(l)
 		}
 	case *actors.MembershipChanged:
 		if l := s.nodes[e.Node].life; l != nil && l.view.role == raft.Leader {
 			s.moment(l)
 		}
+	case *actors.PeerTrouble:
+		if strange := (*actors.FoundersError)(nil); errors.As(e.Err, &strange) {
+			s.check.fail("those founded alike hear each other", "node %d: %v", e.Node, e.Err)
+		}
 	case *actors.ReplicaFailed:
+		if s.nodes[e.Node].life.misledBy(e.Reason) {
+			return
+		}
 		s.replicaFailed(s.nodes[e.Node], e.Reason)
+	case *actors.LeaderStalled:
+		s.leaderStalled(e)
+	case *actors.ApplyStalled:
+		s.applyStalled(e)
 	case *actors.ReplicaRestarted:
 		s.replicaRestarted(s.nodes[e.Node], e.Reason)
+	}
+}
+
+// subscriber is another program's, which may panic.
+func (s *Sim) subscriber(event any) {
+	e, ok := event.(*actors.RoleChanged)
+	if ok && e.Group == groupID && s.nodes[e.Node].life != nil {
+		s.nodes[e.Node].life.mayPanic("a subscriber")
 	}
 }
 
@@ -153,6 +218,9 @@ func (s *Sim) replicaFailed(n *node, reason error) {
 	if n.life != nil {
 		n.life.failed = reason
 	}
+	if n.life != nil && n.life.deaf { // what led to it may have been told in an event that was dropped
+		return
+	}
 	if !n.disk.excuses(reason) && !(sabotaged(reason) && n.life.exhausted()) {
 		s.check.fail("replicas fail only with their disk", "node %d: %v", n.id, reason)
 	}
@@ -170,16 +238,13 @@ func (l *life) upsets() int {
 	return n
 }
 
-// How many panics the actors endure, by their documentation: a replica is restarted five times within a minute, a daemon ten times. A
-// persister that panicked leaves a disk behind that nobody knows.
-const (
-	replicaRestarts = 5
-	daemonRestarts  = 10
-)
-
 // exhausted reports whether so many panics were injected that a replica of this node may go down for good.
 func (l *life) exhausted() bool {
-	return l != nil && (l.restarts >= replicaRestarts || l.panics["heartbeat"] > daemonRestarts || l.panics["persister"] > 0)
+	if l == nil {
+		return false
+	}
+	t, h := l.node.sim.group().Tuning, l.node.sim.host()
+	return l.restarts >= cmp.Or(t.Crashes.Limit, replicaRestarts) || l.panics["heartbeat"] > cmp.Or(h.Daemons.Limit, daemonRestarts) || l.panics["persister"] > 0
 }
 
 // sabotaged reports whether a panic that was injected is the reason.
@@ -229,7 +294,7 @@ type ear struct{ sim *Sim }
 func (e *ear) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
 
 func (e *ear) Handle(_ context.Context, r slog.Record) error {
-	if strings.Contains(r.Message, "unexpected message") {
+	if said := r.Message + attrs(r); strings.Contains(said, "unexpected message") && !strays(said) {
 		e.sim.check.fail("every message is expected", "%s%s", r.Message, attrs(r))
 	}
 	e.sim.heard(r)

@@ -45,6 +45,7 @@ func (s *Sim) heard(r slog.Record) {
 	switch {
 	case slices.ContainsFunc(excuses, func(why string) bool { return strings.Contains(said, why) }):
 	case s.counts["fault rot in "+rotFile] > 0 && strings.Contains(said, damagedFile):
+	case s.misled && strings.Contains(said, "replica failed") && mistaken(said):
 	case strings.Contains(r.Message, "panicked") && r.Message != "replica panicked":
 		s.check.panicked("actors panic only when something makes them", said, stack)
 	case r.Level >= slog.LevelError:
@@ -54,7 +55,10 @@ func (s *Sim) heard(r slog.Record) {
 
 // excuses are what the faults say of themselves, damagedDisk what is found of bits that rotted, and the last what operators hear who
 // want a snapshot of a server that was added and knows nothing yet.
-var excuses = []string{errSabotage.Error(), errInjected.Error(), errRead.Error(), errFull.Error(), damagedDisk, raft.ErrMembershipUnknown.Error()}
+var excuses = []string{
+	errSabotage.Error(), errInjected.Error(), errRead.Error(), errFull.Error(), damagedDisk, raft.ErrMembershipUnknown.Error(),
+	"no correct node sends", // transport.HangUp judges that
+}
 
 // damagedFile is what the snapshotter says of a file of which a bit has rotted.
 const damagedFile = "damaged: "

@@ -20,7 +20,10 @@ type question struct {
 }
 
 // ask sends a request to the node's group; reply runs on the driver's goroutine, once, unless the node crashes before.
-func (l *life) ask(message any, reply func(any)) {
+func (l *life) ask(message any, reply func(any)) { l.askOf(l.group.PID(), message, reply) }
+
+// askOf is ask of another actor.
+func (l *life) askOf(to *actor.PID, message any, reply func(any)) {
 	q := &question{life: l, message: message, asked: l.node.sim.clock.Now(), reply: reply}
 	pid, ok := l.system.ProcessRegistry.Add(q, l.system.ProcessRegistry.NextId())
 	if !ok {
@@ -28,7 +31,41 @@ func (l *life) ask(message any, reply func(any)) {
 	}
 	q.pid = pid
 	l.open = append(l.open, q)
-	l.system.Root.RequestWithCustomSender(l.group.PID(), message, pid)
+	sent := false
+	defer func() {
+		if !sent { // an injected panic came amid it, from within Apply: nobody was asked
+			l.open = slices.DeleteFunc(l.open, func(o *question) bool { return o == q })
+			l.system.ProcessRegistry.Remove(pid)
+		}
+	}()
+	if l.asked++; l.asked%5 == 0 {
+		message = byValue(message)
+	}
+	l.system.Root.RequestWithCustomSender(to, message, pid)
+	sent = true
+}
+
+// byValue is a request as programs may send it, too. Changes of members stay as they are: the checker looks for them.
+func byValue(message any) any {
+	switch m := message.(type) {
+	case *actors.Propose:
+		return *m
+	case *actors.Read:
+		return *m
+	case *actors.OpenSession:
+		return *m
+	case *actors.CloseSession:
+		return *m
+	case *actors.TransferLeadership:
+		return *m
+	case *actors.TakeSnapshot:
+		return *m
+	case *actors.StepDown:
+		return *m
+	case *actors.GetStatus:
+		return *m
+	}
+	return message
 }
 
 func (q *question) String() string {
@@ -38,7 +75,7 @@ func (q *question) String() string {
 // isOperators reports whether a client would not have asked this.
 func isOperators(q *question) bool {
 	switch q.message.(type) {
-	case *actors.Propose, *actors.Read, *actors.OpenSession:
+	case *actors.Propose, *actors.Read, *actors.OpenSession, *actors.CloseSession:
 		return false
 	}
 	return true

@@ -43,9 +43,10 @@ const (
 	rotLog  = "log"
 	rotHead = "head" // term and vote, or what is known of the snapshot
 	rotFile = "file" // a snapshot, finished or not
+	rotRead = "log, as a write reads it"
 )
 
-var rotting = []string{rotLog, rotLog, rotFile, rotFile, rotHead}
+var rotting = []string{rotLog, rotLog, rotFile, rotFile, rotHead, rotRead}
 
 // rot flips one bit of what is stored. False: there is nothing of the kind.
 func (d *disk) rot(g raft.GroupID, what string) bool {
@@ -59,10 +60,9 @@ func (d *disk) rot(g raft.GroupID, what string) bool {
 		if d.rand.IntN(4) != 0 { // the newest are those that are read again
 			among = among[max(0, len(among)-3):]
 		}
-		b := among[d.rand.IntN(len(among))]
-		raw := slices.Clone(b.Bytes())
-		raw[d.rand.IntN(len(raw))] ^= 1 << d.rand.IntN(8)
-		d.rotten[b] = raw
+		d.flip(among[d.rand.IntN(len(among))])
+	case rotRead:
+		d.lurks = true
 	case rotHead:
 		hard := d.rand.IntN(2) == 0
 		if !m.alive {
@@ -76,8 +76,9 @@ func (d *disk) rot(g raft.GroupID, what string) bool {
 		}
 	case rotFile:
 		var all []*inode
-		d.files.each(func(_ string, n *inode) {
-			if len(n.data) > 0 && !n.rotten {
+		of := fmt.Sprintf("snapshots/%d-", g)
+		d.files.each(func(path string, n *inode) {
+			if strings.HasPrefix(path, of) && len(n.data) > 0 && !n.rotten {
 				all = append(all, n)
 			}
 		})
@@ -91,9 +92,18 @@ func (d *disk) rot(g raft.GroupID, what string) bool {
 	return true
 }
 
-// mend makes a disk whole again of which nobody knows that it is not.
-func (d *disk) mend() {
+// flip flips one bit of a block of the log.
+func (d *disk) flip(b *entry.Block) {
+	raw := slices.Clone(b.Bytes())
+	raw[d.rand.IntN(len(raw))] ^= 1 << d.rand.IntN(8)
+	d.rotten[b] = raw
+}
+
+// mend makes a disk whole again of which nobody knows that it is not. A leader that goes on although it found its snapshot rotten has to see to
+// another one itself.
+func (d *disk) mend(goesOn bool) {
 	clear(d.rotten)
+	d.lurks = false
 	for _, m := range d.stable {
 		m.rotHard, m.rotMeta = false, false
 	}
@@ -103,7 +113,10 @@ func (d *disk) mend() {
 		}
 	}
 	d.files.each(func(_ string, n *inode) {
-		if n.rotten {
+		switch {
+		case n.rotten && n.found && goesOn:
+			d.count("rotten snapshots left")
+		case n.rotten:
 			n.flip()
 		}
 	})
@@ -113,10 +126,11 @@ func (d *disk) mend() {
 type met struct {
 	log    bool // a part of the log, or of what is stored beside it, that rotted
 	file   bool // a rotten snapshot, to begin from
-	unread bool // an error instead of a snapshot to begin from, or of an entry to apply
+	noFile bool // an error instead of one
+	unread bool // an error instead of an entry to apply
 }
 
-// excuses says whether a replica had to fail for this reason.
+// excuses says whether a replica had to fail for this reason. For the snapshot that it was to begin from only one that has nobody to ask for another.
 func (d *disk) excuses(reason error) bool {
 	s := d.life
 	var file *snapshotter.FileError
@@ -124,13 +138,19 @@ func (d *disk) excuses(reason error) bool {
 	case s == nil:
 		return false
 	case errors.Is(reason, errRead):
-		return s.met.unread
+		return s.met.unread || s.met.noFile && d.alone()
 	case errors.Is(reason, errInjected), errors.Is(reason, errFull):
 		return s.failure != nil && errors.Is(reason, s.failure)
 	case errors.As(reason, &file):
-		return s.met.file
+		return s.met.file && d.alone()
 	}
 	return rotted(reason) && s.met.log
+}
+
+// alone says whether the node has the only vote, by the newest membership that it knows.
+func (d *disk) alone() bool {
+	l := d.check.sim.nodes[d.node].life
+	return l != nil && len(l.view.members.Voters) == 1 && l.view.members.IsVoter(d.node) && !l.view.members.Joint()
 }
 
 // rotted says whether a replica failed because its disk holds something else than was written.
@@ -140,10 +160,13 @@ func rotted(reason error) bool {
 	return errors.As(reason, &log) || errors.As(reason, &file) && !errors.Is(reason, errRead)
 }
 
-// soon is longer than a replica takes to fail once it has read what it must not go on with.
+// aRestore reads a snapshot to begin from.
+const aRestore = "a restore"
+
+// soon is longer than a replica takes to fail, or to say that it has no state, once it has read what it must not go on with.
 const soon = 50 * time.Millisecond
 
-// refuses demands that the replica of this life fails over what somebody of it was given.
+// refuses demands that the replica of this life fails over what somebody of it was given; or, if it was to begin from that, goes on without a state.
 func (d *disk) refuses(who string, what error) {
 	s := d.check.sim
 	n := s.nodes[d.node]
@@ -157,42 +180,52 @@ func (d *disk) refuses(who string, what error) {
 	if l == nil {
 		return
 	}
-	group, upsets := l.group, l.upsets()
-	s.clock.AfterFunc(soon, func() {
+	group, upsets, losses, lost := l.group, l.upsets(), l.losses, l.view.lost
+	var judge func()
+	judge = func() {
 		if n.life != l || l.group != group || l.upsets() != upsets { // whoever begins again reads again
 			return
 		}
-		if _, there := l.host.Group(groupID); there && l.failed == nil {
+		if l.slow(soon) {
+			s.clock.AfterFunc(soon, judge)
+			return
+		}
+		if who == aRestore && (lost || l.view.lost || l.losses > losses) {
+			return
+		}
+		if _, there := l.host.Group(groupID); there && !l.down() && !l.deaf {
 			s.check.fail("bad data is refused", "node %d goes on %v after %s met %v", n.id, soon, who, what)
 		}
-	})
+	}
+	s.clock.AfterFunc(soon, judge)
 }
 
 // readRot: a snapshot file was read that is rotten.
-func (d *disk) readRot() {
+func (d *disk) readRot(n *inode) {
 	err := errors.New("a rotten snapshot")
 	switch {
 	case d.life == nil: // it has crashed in the middle
 		return
 	case !d.check.sim.restoring():
+		n.found = true
 		d.count("bad data met by a send")
 		return
 	}
 	d.life.met.file = true
-	d.refuses("a restore", err)
+	d.refuses(aRestore, err)
 }
 
 // unread: an operation on a snapshot file failed that reads.
 func (d *disk) unread() {
 	if d.life != nil && d.check.sim.restoring() {
-		d.life.met.unread = true
-		d.refuses("a restore", errRead)
+		d.life.met.noFile = true
+		d.refuses(aRestore, errRead)
 	}
 }
 
 // unreadable is the error of the next read of the log. A leader can ask again, for its followers; a state machine cannot.
 func (s *store) unreadable() error {
-	if s.failLog == 0 {
+	if s.failLog == 0 || s.check.sim.elsewhere() {
 		return nil
 	}
 	if s.failLog--; s.failLog > 0 {

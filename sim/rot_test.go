@@ -34,7 +34,7 @@ func TestBadDisks(t *testing.T) {
 			cfg.Faults = append(cfg.Faults, f)
 		}
 		for at := time.Second; at < cfg.Length; at += time.Second / 4 { // the disk of whoever leads next, before and after it does
-			cfg.Faults = append(cfg.Faults, Fault{At: at, Kind: Rot, In: rotting[seed%4], N: int(seed) % 3, For: 20 * time.Millisecond})
+			cfg.Faults = append(cfg.Faults, Fault{At: at, Kind: Rot, In: rotting[1+seed%5], N: int(seed) % 3, For: 20 * time.Millisecond})
 		}
 		configs = append(configs, cfg)
 	}
@@ -46,13 +46,41 @@ func TestBadDisks(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"bad data met by the load", "bad data met by the applier", "bad data met by the syncer", "bad data met by a restore", "bad data met by a send",
+		"bad data met by the load", "bad data met by the applier", "bad data met by the syncer", "bad data met by a restore", "bad data met by a send", "bad data met by a write",
 		"no data for the applier", "no data for the syncer", "no data for a restore", "snapshot file written in part", "snapshot files torn",
 	} {
 		t.Logf("%s: %d", name, all[name])
 		if all[name] == 0 {
 			t.Errorf("%q never happened", name)
 		}
+	}
+}
+
+// TestLostSnapshotsAreReplaced: among all other faults one node after the other finds that it cannot read the snapshot that it is to begin from. None of them is lost.
+func TestLostSnapshotsAreReplaced(t *testing.T) {
+	var configs []Config
+	for seed := range uint64(20) {
+		cfg := Config{Seed: seed, Nodes: 3, Spares: -1, Length: 2500 * time.Millisecond, Liveness: seed%3 != 0}.withDefaults()
+		for _, f := range cfg.Plan() {
+			if f.Kind != Rot {
+				cfg.Faults = append(cfg.Faults, f)
+			}
+		}
+		for at := 400 * time.Millisecond; at < cfg.Length; at += 500 * time.Millisecond {
+			for _, id := range cfg.ids() {
+				cfg.Faults = append(cfg.Faults, Fault{At: at, Kind: Snapshot, A: id})
+			}
+			cfg.Faults = append(cfg.Faults, Fault{At: at + 100*time.Millisecond, Kind: Rot, A: raft.NodeID(1 + seed%3), In: rotFile, N: restarted})
+		}
+		configs = append(configs, cfg)
+	}
+	regained := 0
+	for _, r := range each(configs) {
+		complain(t, r)
+		regained += r.Counts[regains]
+	}
+	if regained < len(configs)/2 {
+		t.Errorf("%d snapshots were replaced in %d runs", regained, len(configs))
 	}
 }
 
@@ -68,6 +96,7 @@ func TestRotIsRefused(t *testing.T) {
 		"fails for no reason":   {func(s *Sim, d *disk) { s.replicaFailed(s.nodes[1], corrupted) }, "replicas fail only with their disk"},
 		"fails for another":     {func(s *Sim, d *disk) { d.life.met.log = true; s.replicaFailed(s.nodes[1], errRead) }, "replicas fail only with their disk"},
 		"blames a whole file":   {func(s *Sim, d *disk) { d.life.met.unread = true; s.replicaFailed(s.nodes[1], file) }, "replicas fail only with their disk"},
+		"gives up":              {func(s *Sim, d *disk) { d.life.met.file = true; s.replicaFailed(s.nodes[1], file) }, "replicas fail only with their disk"},
 		"restarts over it":      {func(s *Sim, d *disk) { s.event(&actors.ReplicaRestarted{Node: 1, Group: groupID, Reason: corrupted}) }, "replicas crash only when something panicked"},
 		"sends a rotten file":   {func(_ *Sim, d *disk) { misuse(d, readThenSend) }, "rot is found"},
 		"keeps a rotten part":   {func(_ *Sim, d *disk) { misuse(d, publish) }, "rot is found"},
@@ -134,7 +163,7 @@ func TestStoredDataRots(t *testing.T) {
 		if !d.rot(groupID, what) || !errors.As(load(), &rot) {
 			t.Errorf("%s: %v", what, load())
 		}
-		d.mend()
+		d.mend(false)
 	}
 	m := d.image(groupID).clone()
 	m.rotHard, m.rotMeta = true, true

@@ -100,12 +100,12 @@ func (sc *scenario) boot(id raft.NodeID) {
 	sc.healthy()
 }
 
-// heartbeat is how often leaders send one.
-func (s *Sim) heartbeat() time.Duration {
+// heartbeat is how often a node's leaders send one.
+func (s *Sim) heartbeat(n *node) time.Duration {
 	if s.story != nil {
 		return s.story.Heartbeat
 	}
-	return heartbeats
+	return n.heartbeat
 }
 
 // group is how replicas are.
@@ -116,6 +116,14 @@ func (s *Sim) group() actors.GroupConfig {
 	return actors.GroupConfig{
 		Group: groupID, ElectionTimeout: s.story.Election, SnapshotEvery: s.story.SnapshotEvery, TrailingEntries: s.story.TrailingEntries,
 	}
+}
+
+// host is how hosts are.
+func (s *Sim) host() actors.HostTuning {
+	if s.story == nil {
+		return s.cfg.host()
+	}
+	return actors.HostTuning{}
 }
 
 // crash takes a node down and off the network. What was not synced may be lost.

@@ -199,7 +199,7 @@ func (k *clerk) told(answer any, value string, found bool) {
 		k.session, k.seq = m.Session, 0
 		k.try()
 	case *actors.Refused:
-		if errors.Is(m.Err, actors.ErrSessionExpired) || errors.Is(m.Err, actors.ErrSessionOrder) {
+		if errors.Is(m.Err, actors.ErrSessionExpired) || errors.Is(m.Err, actors.ErrSessionOrder) || errors.Is(m.Err, actors.ErrSessionForgotten) {
 			k.sc.check.fail("sessions keep their order", "clerk %d: session %d is at %d: %v", k.id, k.session, k.seq, m.Err)
 		}
 		hint := raft.None

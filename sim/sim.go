@@ -4,14 +4,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"github.com/troupe-raft/troupe/actors"
-	"github.com/troupe-raft/troupe/election"
 	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/stage"
 )
@@ -58,7 +57,7 @@ func (c Config) withDefaults() Config {
 	if spares := r.IntN(3); c.Spares == 0 {
 		c.Spares = spares
 	}
-	if every := 20*time.Millisecond + time.Duration(r.Int64N(int64(480*time.Millisecond))); c.Every == 0 {
+	if every := time.Duration(float64(20*time.Millisecond) * math.Pow(25, r.Float64())); c.Every == 0 { // the magnitudes alike
 		c.Every = every
 	}
 	if length := time.Second + time.Duration(r.Int64N(int64(5*time.Second))); c.Length == 0 {
@@ -94,28 +93,11 @@ func (c Config) ids() (ids []raft.NodeID) {
 	return ids
 }
 
-// group is the configuration of every replica. Limits are drawn small, so that they are met.
-func (c Config) group() actors.GroupConfig {
-	r := rand.New(rand.NewPCG(c.Seed, 0x960f))
-	g := actors.GroupConfig{
-		Group: groupID, ElectionTimeout: election.Timeout{Min: electionMin, Max: electionMax},
-		SnapshotEvery:   []uint64{10, 40, 200, actors.NoSnapshots}[r.IntN(4)],
-		TrailingEntries: []uint64{1, 10, 100}[r.IntN(3)],
-		MaxBlockBytes:   []int{256, 4 << 10, 1 << 20}[r.IntN(3)], MaxInflightBlocks: 1 + r.IntN(4),
-	}
-	if r.IntN(8) == 0 {
-		g.MaxSessions = 2
-	}
-	g.MaxInflightEntries = []int{1, 4, 16, 64, 256, 256}[r.IntN(6)]
-	g.MaxInflightBytes = []int{200, 2 << 10, 16 << 10, 64 << 10, 64 << 10}[r.IntN(5)]
-	g.SnapshotChunk = []int{500, 4 << 10, 1 << 20}[r.IntN(3)]
-	return g
-}
-
 // A Sim is a cluster in one goroutine.
 type Sim struct {
 	cfg      Config
-	story    *setting // of a scenario, whose nodes are as it says; nil: as cfg says
+	story    *setting     // of a scenario, whose nodes are as it says; nil: as cfg says
+	turns    *stage.Turns // that all nodes share; nil: none do
 	stage    *stage.Seeded
 	system   *actor.ActorSystem // of all nodes: making one takes as long as thousands of messages
 	clock    stage.Clock        // the true one
@@ -125,11 +107,18 @@ type Sim struct {
 	nodes    map[raft.NodeID]*node
 	clients  []*client
 	bursters []*burster
-	check    *checker
-	record   *record
-	trace    *trace
-	pace     pace
 
+	neighbours []*neighbour
+	foreign    map[string]bool // the actors of their replicas
+	check      *checker
+	record     *record
+	trace      *trace
+	pace       pace
+
+	chat   *rand.Rand // of callbacks that call back
+	called int        // proposals that they made
+
+	paced     func(id raft.NodeID, life int) pacing
 	rng       *rand.Rand // of faults that the plan leaves open
 	calm      bool       // the faults are over
 	settled   bool       // and what they left behind, too: every client's question must be answered
@@ -137,8 +126,13 @@ type Sim struct {
 	finished  bool        // clients begin nothing new
 	lurking   []Fault     // rot that strikes whoever is the next to lead
 	rotting   raft.NodeID // whose disk rots, 0: nobody's so far
+	returned  *returned   // whoever was put back and does not know it, nil: nobody
+	decays    bool        // a snapshot rots when it is to be sent in the calm
 	handled   any         // the message of this step
+	handler   string      // the actor that gets it
+	jumped    bool        // somebody forged a term that is too high
 	bombs     []*bomb
+	hangs     []*lurkingHang
 	armed     *armed      // for the handler that runs
 	handling  bool        // a handler runs, no timer
 	ledBefore raft.NodeID // whoever last had a hasty operator
@@ -146,34 +140,60 @@ type Sim struct {
 	sprung    int         // spontaneous faults, left out or not
 	struck    []Struck
 
-	most Heights
+	misled bool // some replica was started by mistake
+
+	most   Heights
+	limits limits
 
 	tripwire func(Fault) // of a test: called at every fault
 	counts   map[string]int
 }
 
 // New builds the cluster and starts its nodes. Faults and clients are scheduled; Run lets it all happen.
-func New(cfg Config) *Sim {
+func New(cfg Config) *Sim { return newPaced(cfg, nil) }
+
+// newPaced is New with a pacing instead of what is drawn.
+func newPaced(cfg Config, paced func(id raft.NodeID, life int) pacing) *Sim {
 	cfg = cfg.withDefaults()
-	s := &Sim{cfg: cfg, stage: stage.NewSeeded(mix(cfg.Seed, cfg.Salt)), nodes: map[raft.NodeID]*node{}, counts: map[string]int{}, trace: newTrace(cfg.Out)}
+	if paced == nil {
+		paced = cfg.pacing
+	}
+	s := &Sim{cfg: cfg, paced: paced, stage: stage.NewSeeded(mix(cfg.Seed, cfg.Salt)), nodes: map[raft.NodeID]*node{}, counts: map[string]int{}, foreign: map[string]bool{}, trace: newTrace(cfg.Out)}
 	s.clock = s.stage.Clock()
 	quiet := slog.New(&ear{sim: s})
 	s.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
 	s.system.EventStream.Subscribe(s.event)
+	s.system.EventStream.Subscribe(s.subscriber)
 	s.stage.SetCost(4 * time.Microsecond)
 	s.stage.Observe(func(d stage.Delivery) {
 		s.armed, s.handling = nil, d.Actor != ""
-		s.handled = d.Message
+		s.handled, s.handler = d.Message, d.Actor
+		switch s.trace.name(d.Message) {
+		case "applier.granted":
+			s.count(waitsTurn)
+			s.goesOn(d)
+		case "applier.goOn":
+			s.goesOn(d)
+		}
+		if len(s.hangs) > 0 {
+			s.lurks(d)
+		}
+		s.decay(&d)
 		s.trace.delivery(&d)
 		s.pace.step(s.check, &d)
+		s.watchReturned()
 	})
 	s.check, s.record = newChecker(s), newRecord(s)
-	s.net, s.rng = newNetwork(s, s.rand("network")), s.rand("nemesis")
+	s.net, s.rng, s.chat = newNetwork(s, s.rand("network")), s.rand("nemesis"), s.rand("callbacks")
+	s.decays = s.rand("decay").IntN(2) == 0
 	s.ids = cfg.ids()
 	s.founders = s.ids[:cfg.Nodes]
 	s.check.found(s.founders)
 	for i, id := range s.ids {
 		s.nodes[id] = &node{sim: s, id: id, founder: i < cfg.Nodes, disk: newDisk(id, s.rand(fmt.Sprintf("disk %d", id)), s.check)}
+	}
+	for i := range cfg.neighbours() {
+		s.neighbours = append(s.neighbours, s.newNeighbour(i))
 	}
 	s.guarded(s.begin)
 	return s
@@ -189,6 +209,9 @@ func (s *Sim) begin() {
 		s.clients = append(s.clients, c)
 		c.pause(time.Duration(i) * time.Millisecond)
 	}
+	for _, g := range s.neighbours {
+		g.pause()
+	}
 	if *s.cfg.Bursty {
 		for i := range bursters {
 			b := s.newBurster(i)
@@ -197,6 +220,9 @@ func (s *Sim) begin() {
 		}
 	}
 	s.schedule()
+	if s.cfg.hostile() {
+		s.harass()
+	}
 }
 
 func (s *Sim) rand(name string) *rand.Rand { return s.stage.Rand(name) }

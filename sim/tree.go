@@ -21,6 +21,7 @@ type inode struct {
 
 	rotten bool // one bit of data
 	bit    int  // which
+	found  bool // a leader has read it to send it
 }
 
 func newFolder() *inode {
@@ -40,7 +41,7 @@ func (n *inode) flip() {
 			b[n.bit/8] ^= 1 << (n.bit % 8)
 		}
 	}
-	n.rotten = !n.rotten
+	n.rotten, n.found = !n.rotten, false
 }
 
 // written ends the rot of bytes that are written anew.

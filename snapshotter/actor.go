@@ -26,6 +26,8 @@ type snapshotter struct {
 	ready   bool // orders have come
 	term    raft.Term
 	newest  raft.SnapshotMeta // complete under its name; what Send streams
+	foul    bool              // newest cannot be read: nothing is sent until another one is taken
+	want    raft.Index        // nor can the replica begin from it, and waits for one from here on; 0: it does not
 	oldest  raft.Index        // older files may go
 	applied raft.Index
 
@@ -72,6 +74,8 @@ func (s *snapshotter) Receive(c actor.Context) {
 		s.written(c, m)
 	case *Kept:
 		s.kept(m.Meta)
+	case *Want:
+		s.want, s.foul, s.arrived = m.Index, true, raft.SnapshotMeta{}
 	case *Send:
 		s.send(c, m)
 	case *Abort:
@@ -118,21 +122,22 @@ func (s *snapshotter) learn(c actor.Context, term raft.Term) {
 // kept makes a snapshot the oldest one that is needed, but for those that are being sent.
 func (s *snapshotter) kept(meta raft.SnapshotMeta) {
 	if meta.Index > s.newest.Index {
-		s.newest = meta
+		s.newest, s.foul = meta, false
 	}
 	if meta.Index >= s.arrived.Index {
 		s.arrived = raft.SnapshotMeta{}
 	}
 	s.oldest = max(s.oldest, meta.Index)
-	if p := s.receiving; p != nil && !p.verifying && p.meta.Index <= s.oldest {
+	if p := s.receiving; p != nil && !p.verifying && p.meta.Index <= s.oldest && !s.wants(p.meta.Index) {
 		s.discard()
 	}
 	s.tidy()
 }
 
-// tidy removes files that nobody needs. While a worker writes, its file looks like a leftover: then the worker's end tidies.
+// tidy removes files that nobody needs. While a worker writes, its file looks like a leftover: then the worker's end tidies. So does what arrives in
+// the place of a snapshot that cannot be read.
 func (s *snapshotter) tidy() {
-	if !s.ready || s.writing || s.receiving != nil && s.receiving.verifying {
+	if !s.ready || s.writing || s.want > 0 || s.receiving != nil && s.receiving.verifying {
 		return
 	}
 	var used []raft.Index
@@ -168,13 +173,13 @@ func (s *snapshotter) captured(c actor.Context, m *Captured) {
 	if !s.taking || s.writing {
 		return // asked for before a restart
 	}
-	if m.Err != nil || m.Meta.Index <= s.newest.Index {
+	if m.Err != nil || !s.better(m.Meta) {
 		s.written(c, &written{meta: m.Meta, err: m.Err})
 		return
 	}
 	s.writing = true
 	s.work(c, func() any {
-		size, err := write(s.FS, s.Dir, s.Group, m.Meta, m.Write, &s.stop)
+		size, err := write(s.FS, s.Dir, s.Group, m.Meta, m.Write, &s.stop, s.sizes())
 		return &written{meta: m.Meta, size: size, err: err}
 	}, func(err error) any { return &written{meta: m.Meta, err: err} })
 }
@@ -183,12 +188,12 @@ func (s *snapshotter) written(c actor.Context, m *written) {
 	s.taking, s.writing = false, false
 	if m.err != nil {
 		s.failures++
-		s.notBefore = s.Stage.Clock().Now() + pauseAfter(s.failures)
+		s.notBefore = s.Stage.Clock().Now() + s.pauseAfter(s.failures)
 		c.Send(c.Parent(), &Taken{Meta: m.meta, Err: m.err})
 	} else {
 		s.failures = 0
-		if m.meta.Index > s.newest.Index {
-			s.newest = m.meta
+		if s.better(m.meta) {
+			s.newest, s.foul = m.meta, false
 			c.Send(c.Parent(), &Taken{Meta: m.meta, Size: m.size})
 		}
 	}
@@ -221,8 +226,8 @@ func (s *snapshotter) leave() {
 }
 
 // post sends to a peer, as lossy as any network.
-func (s *snapshotter) post(c actor.Context, to raft.NodeID, lane remote.Lane, message any) {
+func (s *snapshotter) post(c actor.Context, to raft.NodeID, message any) {
 	if pid := s.Sender(to); pid != nil {
-		c.Send(pid, &remote.Post{Lane: lane, Envelope: remote.Envelope{Group: s.Group, Message: message}})
+		c.Send(pid, &remote.Post{Envelope: remote.Envelope{Group: s.Group, Message: message}})
 	}
 }

@@ -108,7 +108,7 @@ func TestFailedSnapshotIsTriedAgainLater(t *testing.T) {
 	if got := said[any](w, 1); len(got) > 0 {
 		t.Fatalf("%T right after a failure", got[0])
 	}
-	w.stage.Advance(pauseFirst)
+	w.stage.Advance(time.Second)
 	full = false
 	w.tell(1, &Applied{Index: 21})
 	one[*WantCapture](w, 1)
@@ -135,8 +135,8 @@ func TestRefusedCaptureAndUserPanicAreReported(t *testing.T) {
 }
 
 func TestPauseDoublesUpToItsLimit(t *testing.T) {
-	if pauseAfter(1) != pauseFirst || pauseAfter(2) != 2*pauseFirst || pauseAfter(1000) != pauseMax {
-		t.Errorf("%v %v %v", pauseAfter(1), pauseAfter(2), pauseAfter(1000))
+	if c := (Config{}).withDefaults(); c.pauseAfter(1) != time.Second || c.pauseAfter(2) != 2*time.Second || c.pauseAfter(1000) != 5*time.Minute {
+		t.Errorf("%v %v %v", c.pauseAfter(1), c.pauseAfter(2), c.pauseAfter(1000))
 	}
 }
 

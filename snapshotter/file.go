@@ -28,12 +28,9 @@ import (
 //
 // with every number big-endian and four bytes wide unless said. Nothing follows the trailer.
 const (
-	magic      = "TRPSNAP\x01"
-	pieceBytes = 64 << 10
-	maxPiece   = 1 << 20
-	maxHeader  = 1 << 20
-
-	bufferBytes = 256 << 10
+	magic         = "TRPSNAP\x01"
+	MaxPieceBytes = 1 << 20 // no reader takes a larger piece
+	maxHeader     = 1 << 20
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -75,12 +72,13 @@ func parseName(name string) (raft.EntryID, bool) {
 type writer struct {
 	out  *bufio.Writer
 	buf  []byte
+	full int // bytes of a piece
 	size uint64
 	sum  uint32
 }
 
-func newWriter(f io.Writer, group raft.GroupID, meta raft.SnapshotMeta) (*writer, error) {
-	w := &writer{out: bufio.NewWriterSize(f, bufferBytes), buf: make([]byte, 0, pieceBytes)}
+func newWriter(f io.Writer, group raft.GroupID, meta raft.SnapshotMeta, cut sizes) (*writer, error) {
+	w := &writer{out: bufio.NewWriterSize(f, cut.buffer), buf: make([]byte, 0, cut.piece), full: cut.piece}
 	h := binary.BigEndian.AppendUint64(nil, uint64(group))
 	h = binary.BigEndian.AppendUint64(h, uint64(meta.Index))
 	h = binary.BigEndian.AppendUint64(h, uint64(meta.Term))
@@ -105,10 +103,10 @@ func (w *writer) piece(b []byte) error {
 // Write implements io.Writer for the payload.
 func (w *writer) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0; {
-		n := min(len(rest), pieceBytes-len(w.buf))
+		n := min(len(rest), w.full-len(w.buf))
 		w.buf = append(w.buf, rest[:n]...)
 		rest = rest[n:]
-		if len(w.buf) == pieceBytes {
+		if len(w.buf) == w.full {
 			if err := w.flush(); err != nil {
 				return 0, err
 			}
@@ -156,12 +154,12 @@ type reader struct {
 	err   error
 }
 
-func openFile(fs vfs.FS, path string) (*reader, error) {
+func openFile(fs vfs.FS, path string, buffer int) (*reader, error) {
 	f, err := fs.Open(path)
 	if err != nil {
 		return nil, &FileError{Path: path, Err: err}
 	}
-	r := &reader{path: path, file: f, in: bufio.NewReaderSize(f, bufferBytes)}
+	r := &reader{path: path, file: f, in: bufio.NewReaderSize(f, buffer)}
 	if err := r.header(); err != nil {
 		return nil, errors.Join(&FileError{Path: path, Err: err}, f.Close())
 	}
@@ -169,9 +167,9 @@ func openFile(fs vfs.FS, path string) (*reader, error) {
 }
 
 // scan verifies a whole file in one pass and returns its contents' name, size and CRC-32C. stop, when not nil, ends it early.
-func scan(f io.Reader, path string, stop *atomic.Bool) (r *reader, size int64, sum uint32, err error) {
+func scan(f io.Reader, path string, stop *atomic.Bool, buffer int) (r *reader, size int64, sum uint32, err error) {
 	c := &counter{in: f, stop: stop}
-	r = &reader{path: path, in: bufio.NewReaderSize(c, bufferBytes)}
+	r = &reader{path: path, in: bufio.NewReaderSize(c, buffer)}
 	if err := r.header(); err != nil {
 		return nil, 0, 0, &FileError{Path: path, Err: errors.Join(err, c.err)}
 	}
@@ -265,7 +263,7 @@ func (r *reader) Read(p []byte) (int, error) {
 }
 
 func (r *reader) advance() error {
-	b, err := r.next(maxPiece)
+	b, err := r.next(MaxPieceBytes)
 	if err != nil {
 		return &FileError{Path: r.path, Err: err}
 	}
@@ -313,10 +311,11 @@ func (r *reader) holds(meta raft.SnapshotMeta) error {
 // Close implements io.Closer.
 func (r *reader) Close() error { return r.file.Close() }
 
-// Open opens the payload of the snapshot that meta names. What it reads is verified; io.EOF means that all of it was. Errors are *FileError.
-func Open(fs vfs.FS, dir string, meta raft.SnapshotMeta) (io.ReadCloser, error) {
+// Open opens the payload of the snapshot that meta names. What it reads is verified; io.EOF means that all of it was. bufferBytes is how much it
+// reads from the disk at a time, 0: 256 KiB. Errors are *FileError.
+func Open(fs vfs.FS, dir string, meta raft.SnapshotMeta, bufferBytes int) (io.ReadCloser, error) {
 	path := fs.PathJoin(dir, fileName(meta.Index, meta.Term))
-	r, err := openFile(fs, path)
+	r, err := openFile(fs, path, cmp.Or(bufferBytes, usual.buffer))
 	if err != nil {
 		return nil, err
 	}
@@ -332,7 +331,7 @@ func Verify(fs vfs.FS, path string) (raft.GroupID, raft.SnapshotMeta, error) {
 	if err != nil {
 		return 0, raft.SnapshotMeta{}, &FileError{Path: path, Err: err}
 	}
-	r, _, _, err := scan(f, path, nil)
+	r, _, _, err := scan(f, path, nil, usual.buffer)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return 0, raft.SnapshotMeta{}, err
 	}

@@ -21,33 +21,40 @@ import (
 )
 
 func TestFileRoundTrip(t *testing.T) {
-	for _, size := range []int{0, 1, pieceBytes - 1, pieceBytes, pieceBytes + 1, 5*pieceBytes + 7} {
-		fs, want := newFS(), content(1, size)
-		inBits := func(w io.Writer) error {
-			for rest := want; len(rest) > 0; {
-				n := min(len(rest), 1+rand.IntN(pieceBytes*2))
-				if _, err := w.Write(rest[:n]); err != nil {
-					return err
-				}
-				rest = rest[n:]
+	for _, cut := range []sizes{usual, {1, 16}, {64, 256 << 10}, {MaxPieceBytes, 100}} {
+		for _, size := range []int{0, 1, cut.piece - 1, cut.piece, cut.piece + 1, 5*cut.piece + 7} {
+			roundTrip(t, size, cut)
+		}
+	}
+}
+
+func roundTrip(t *testing.T, size int, cut sizes) {
+	t.Helper()
+	fs, want := newFS(), content(1, size)
+	inBits := func(w io.Writer) error {
+		for rest := want; len(rest) > 0; {
+			n := min(len(rest), 1+rand.IntN(cut.piece*2))
+			if _, err := w.Write(rest[:n]); err != nil {
+				return err
 			}
-			return nil
+			rest = rest[n:]
 		}
-		size64, err := write(fs, dir, 7, metaAt(9), inBits, new(atomic.Bool))
-		if err != nil {
-			t.Fatal(err)
-		}
-		path := fs.PathJoin(dir, fileName(9, 2))
-		if info, err := fs.Stat(path); err != nil || info.Size() != size64 {
-			t.Errorf("size %d, %v", size64, err)
-		}
-		if got, err := payload(fs, metaAt(9)); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("size %d: %d bytes came back, %v", size, len(got), err)
-		}
-		group, meta, err := Verify(fs, path)
-		if err != nil || group != 7 || meta.Index != 9 || meta.Term != 2 || !meta.Membership.Equal(members) {
-			t.Errorf("%d %+v %v", group, meta, err)
-		}
+		return nil
+	}
+	size64, err := write(fs, dir, 7, metaAt(9), inBits, new(atomic.Bool), cut)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := fs.PathJoin(dir, fileName(9, 2))
+	if info, err := fs.Stat(path); err != nil || info.Size() != size64 {
+		t.Errorf("size %d, %v", size64, err)
+	}
+	if got, err := payload(fs, metaAt(9)); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("size %d: %d bytes came back, %v", size, len(got), err)
+	}
+	group, meta, err := Verify(fs, path)
+	if err != nil || group != 7 || meta.Index != 9 || meta.Term != 2 || !meta.Membership.Equal(members) {
+		t.Errorf("%d %+v %v", group, meta, err)
 	}
 }
 
@@ -113,11 +120,11 @@ func TestDamageAnywhereIsFound(t *testing.T) {
 
 func TestPiecesOutOfOrderAreFound(t *testing.T) {
 	fs := newFS()
-	mustWrite(t, fs, 9, content(1, 2*pieceBytes))
+	mustWrite(t, fs, 9, content(1, 2*usual.piece))
 	b := raw(t, fs, 9)
 	end := len(b) - 20
-	first, second := b[end-2*(pieceBytes+8):end-(pieceBytes+8)], b[end-(pieceBytes+8):end]
-	swapped := slices.Concat(b[:end-2*(pieceBytes+8)], second, first, b[end:])
+	first, second := b[end-2*(usual.piece+8):end-(usual.piece+8)], b[end-(usual.piece+8):end]
+	swapped := slices.Concat(b[:end-2*(usual.piece+8)], second, first, b[end:])
 	put(t, fs, fs.PathJoin(dir, fileName(9, 2)), swapped)
 	if _, err := payload(fs, metaAt(9)); !errors.Is(err, errDamaged) {
 		t.Error(err)
@@ -129,15 +136,15 @@ func TestOpenRefusesAnotherSnapshot(t *testing.T) {
 	mustWrite(t, fs, 9, []byte("x"))
 	b := raw(t, fs, 9)
 	put(t, fs, fs.PathJoin(dir, fileName(10, 2)), b)
-	if _, err := Open(fs, dir, metaAt(10)); err == nil {
+	if _, err := Open(fs, dir, metaAt(10), 0); err == nil {
 		t.Error("a file under another's name was opened")
 	}
 	other := metaAt(9)
 	other.Membership = raft.Membership{Voters: []raft.NodeID{1}}
-	if _, err := Open(fs, dir, other); err == nil {
+	if _, err := Open(fs, dir, other, 0); err == nil {
 		t.Error("a file with another membership was opened")
 	}
-	if _, err := Open(fs, dir, metaAt(8)); err == nil || !strings.Contains(err.Error(), fileName(8, 2)) {
+	if _, err := Open(fs, dir, metaAt(8), 0); err == nil || !strings.Contains(err.Error(), fileName(8, 2)) {
 		t.Errorf("a missing file: %v", err)
 	}
 }
@@ -161,7 +168,7 @@ func TestListKnowsFinishedFilesOnly(t *testing.T) {
 
 // TestCrashAtEveryOperation cuts the power before each operation with the disk, and lets any part of what was not synced survive.
 func TestCrashAtEveryOperation(t *testing.T) {
-	old, young := content(1, 100), content(2, 3*pieceBytes)
+	old, young := content(1, 100), content(2, 3*usual.piece)
 	crashes := 0
 	for at := 0; ; at++ {
 		done := true
@@ -231,7 +238,7 @@ func TestFaultAtEveryOperation(t *testing.T) {
 			hit = true
 			return fmt.Errorf("disk full at %v of %s", o.Kind, o.Path)
 		}))
-		_, err := write(faulty, dir, 1, metaAt(6), writes(content(2, 2*pieceBytes)), new(atomic.Bool))
+		_, err := write(faulty, dir, 1, metaAt(6), writes(content(2, 2*usual.piece)), new(atomic.Bool), usual)
 		if err == nil {
 			only(t, mem, 5, 6)
 			continue
@@ -251,7 +258,7 @@ func TestFaultAtEveryOperation(t *testing.T) {
 // TestFaultKeepsTheSnapshotOfThatName writes a snapshot of an index and term that a durable file is of already: the log may have
 // been dropped for it. Whatever operation with the disk fails, a whole one must be there, also after a power cut.
 func TestFaultKeepsTheSnapshotOfThatName(t *testing.T) {
-	good := content(1, 2*pieceBytes)
+	good := content(1, 2*usual.piece)
 	failed := map[errorfs.OpKind]int{}
 	for at, hit := 0, true; hit; at++ {
 		mem, op := newFS(), 0
@@ -265,7 +272,7 @@ func TestFaultKeepsTheSnapshotOfThatName(t *testing.T) {
 			failed[o.Kind]++
 			return errors.New("disk full")
 		}))
-		_, err := write(faulty, dir, 1, metaAt(6), writes(good), new(atomic.Bool))
+		_, err := write(faulty, dir, 1, metaAt(6), writes(good), new(atomic.Bool), usual)
 		for what, fs := range map[string]vfs.FS{"now": mem, "after a power cut": mem.CrashClone(vfs.CrashCloneCfg{})} {
 			if got, reading := payload(fs, metaAt(6)); reading != nil || !bytes.Equal(got, good) {
 				t.Errorf("operation %d failed with %v: %s the snapshot is %d bytes, %v", at, err, what, len(got), reading)
@@ -296,7 +303,7 @@ func TestUserFaultsLeaveNothing(t *testing.T) {
 	} {
 		stopped.Store(false)
 		fs := newFS()
-		_, err := write(fs, dir, 1, metaAt(6), c.write, stopped)
+		_, err := write(fs, dir, 1, metaAt(6), c.write, stopped, usual)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -38,7 +38,7 @@ func mend(b []byte) {
 
 // drained reads a file that is whole, and keeps the payload.
 func drained(b []byte) (r *reader, payload []byte, err error) {
-	r = &reader{path: "fuzz", in: bufio.NewReaderSize(bytes.NewReader(b), bufferBytes)}
+	r = &reader{path: "fuzz", in: bufio.NewReaderSize(bytes.NewReader(b), usual.buffer)}
 	if err := r.header(); err != nil {
 		return nil, nil, err
 	}
@@ -62,11 +62,11 @@ func FuzzRead(f *testing.F) {
 		if mended {
 			mend(b)
 		}
-		budget := bufferBytes + max(maxPiece, maxHeader) + 48<<10 + 32*min(len(b), maxHeader)
+		budget := usual.buffer + max(MaxPieceBytes, maxHeader) + 48<<10 + 32*min(len(b), maxHeader)
 		var scanned *reader
 		var size int64
 		var err error
-		allocs.AtMost(t, budget, func() { scanned, size, _, err = scan(bytes.NewReader(b), "fuzz", nil) })
+		allocs.AtMost(t, budget, func() { scanned, size, _, err = scan(bytes.NewReader(b), "fuzz", nil, usual.buffer) })
 		if err != nil {
 			var fault *FileError
 			if !errors.As(err, &fault) || fault.Path != "fuzz" {
@@ -79,7 +79,7 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("%d of %d bytes read, payload %d and %d: %v", size, len(b), len(payload), scanned.size, err)
 		}
 		again := newFS()
-		if _, err := write(again, dir, r.group, r.meta, writes(payload), new(atomic.Bool)); err != nil {
+		if _, err := write(again, dir, r.group, r.meta, writes(payload), new(atomic.Bool), usual); err != nil {
 			t.Fatal(err)
 		}
 		path := again.PathJoin(dir, fileName(r.meta.Index, r.meta.Term))
@@ -89,7 +89,7 @@ func FuzzRead(f *testing.F) {
 		}
 		bit %= uint(len(b)) * 8
 		b[bit/8] ^= 1 << (bit % 8)
-		if _, _, _, err := scan(bytes.NewReader(b), "fuzz", nil); err == nil {
+		if _, _, _, err := scan(bytes.NewReader(b), "fuzz", nil, usual.buffer); err == nil {
 			t.Fatalf("bit %d flipped and accepted", bit)
 		}
 	})

@@ -63,13 +63,13 @@ func newFS() *vfs.MemFS {
 
 func mustWrite(t testing.TB, fs vfs.FS, index raft.Index, b []byte) {
 	t.Helper()
-	if _, err := write(fs, dir, 1, metaAt(index), writes(b), new(atomic.Bool)); err != nil {
+	if _, err := write(fs, dir, 1, metaAt(index), writes(b), new(atomic.Bool), usual); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func payload(fs vfs.FS, meta raft.SnapshotMeta) ([]byte, error) {
-	r, err := Open(fs, dir, meta)
+	r, err := Open(fs, dir, meta, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ type Captured struct {
 }
 
 // Taken says that a snapshot is durable under its name, or why there is none. A capture that is no newer than the newest
-// snapshot makes neither file nor Taken.
+// snapshot makes neither file nor Taken, unless that one is unusable.
 type Taken struct {
 	Meta raft.SnapshotMeta
 	Size int64
@@ -52,11 +52,23 @@ type Taken struct {
 // Kept says that the replica restarts from Meta from now on: older files may go.
 type Kept struct{ Meta raft.SnapshotMeta }
 
+// Want says that the snapshot at Index cannot be read, and that the replica has nothing else to begin from: one of its index or later is taken
+// from a leader, as if there were none. Of what Received names from then on only what is not Here is another one.
+type Want struct{ Index raft.Index }
+
 // Send wants the newest snapshot streamed to Peer. Answered by Sent.
 type Send struct {
-	Peer   raft.NodeID
-	Term   raft.Term
-	Leader raft.NodeID
+	Peer    raft.NodeID
+	Term    raft.Term
+	Leader  raft.NodeID
+	AtLeast raft.Index // an older one would be of no use: then another one is taken, and Sent says ErrNoSnapshot
+}
+
+// Unusable says that the file of the newest snapshot cannot be read, so that nobody can be fed from it nor start from it. Another one, at the
+// same index if need be, is being taken.
+type Unusable struct {
+	Meta raft.SnapshotMeta
+	Err  error
 }
 
 // Abort ends the transfers of Term and of earlier ones: this node leads no more. Each is answered by Sent.
@@ -88,4 +100,5 @@ type Received struct {
 	Term   raft.Term
 	Leader raft.NodeID
 	Meta   raft.SnapshotMeta
+	Here   bool // it is what the replica has had
 }

@@ -82,18 +82,18 @@ func (s *snapshotter) chunk(c actor.Context, in *Chunk) {
 	}
 	s.learn(c, m.Term)
 	reply := &remote.SnapshotChunkReply{Term: s.term, Index: m.Meta.Index}
-	have := s.newest
-	if s.arrived.Index > have.Index {
-		have = s.arrived
+	have, here := s.newest, true
+	if s.arrived.Index > have.Index || s.wants(s.arrived.Index) {
+		have, here = s.arrived, false
 	}
 	switch {
 	case m.Term < s.term:
 		reply.Refused = "its leader's term is over"
 	case malformed(m):
 		reply.Refused = "chunk is malformed"
-	case m.Meta.Index <= have.Index:
+	case m.Meta.Index <= have.Index && !(here && s.wants(m.Meta.Index)):
 		reply.Done = true // what it holds is here already
-		c.Send(c.Parent(), &Received{From: in.From, Term: m.Term, Leader: m.Leader, Meta: have})
+		c.Send(c.Parent(), &Received{From: in.From, Term: m.Term, Leader: m.Leader, Meta: have, Here: here})
 	case s.receiving != nil && !s.receiving.of(m) && !s.receiving.yields(m):
 		reply.Refused = "a newer snapshot is arriving"
 	default:
@@ -103,7 +103,7 @@ func (s *snapshotter) chunk(c actor.Context, in *Chunk) {
 			reply.Refused = err.Error()
 		}
 	}
-	s.post(c, in.From, remote.Main, reply)
+	s.post(c, in.From, reply)
 }
 
 func malformed(m *remote.SnapshotChunk) bool {
@@ -212,7 +212,7 @@ func (s *snapshotter) complete(p *partial, file vfs.File) error {
 }
 
 func (s *snapshotter) check(p *partial, file vfs.File) error {
-	r, size, sum, err := scan(io.NewSectionReader(file, 0, p.size), p.path, &s.stop)
+	r, size, sum, err := scan(io.NewSectionReader(file, 0, p.size), p.path, &s.stop, s.BufferBytes)
 	switch {
 	case err != nil:
 		return err
@@ -232,7 +232,7 @@ func (s *snapshotter) verified(c actor.Context, m *verified) {
 	switch {
 	case m.err == nil:
 		reply.Done = true
-		s.arrived = p.meta
+		s.came(p.meta)
 		c.Send(c.Parent(), &Received{From: p.from, Term: p.term, Leader: p.leader, Meta: p.meta})
 	case p.resumed:
 		s.Log.Warn("resumed snapshot is unusable and starts over", "from", p.from, "index", p.meta.Index, "err", m.err)
@@ -240,8 +240,17 @@ func (s *snapshotter) verified(c actor.Context, m *verified) {
 		s.Log.Error("received snapshot is unusable", "from", p.from, "index", p.meta.Index, "err", m.err)
 		reply.Refused = m.err.Error()
 	}
-	s.post(c, p.from, remote.Main, reply)
+	s.post(c, p.from, reply)
 	s.tidy()
+}
+
+// came notes a snapshot that is whole.
+func (s *snapshotter) came(meta raft.SnapshotMeta) {
+	s.arrived = meta
+	if s.wants(meta.Index) {
+		s.want = 0
+		s.foul = s.foul && meta.Index != s.newest.Index // it has the rotten one's name
+	}
 }
 
 // putAside closes the file that is arriving. What it holds stays on the disk.

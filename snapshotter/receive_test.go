@@ -119,7 +119,7 @@ func TestWrongFileIsRefusedAndRemoved(t *testing.T) {
 
 func TestFileOfAnotherGroupIsRefused(t *testing.T) {
 	fs := newFS()
-	if _, err := write(fs, dir, 7, metaAt(9), writes([]byte("x")), &(&snapshotter{}).stop); err != nil {
+	if _, err := write(fs, dir, 7, metaAt(9), writes([]byte("x")), &(&snapshotter{}).stop, usual); err != nil {
 		t.Fatal(err)
 	}
 	f := raw(t, fs, 9)

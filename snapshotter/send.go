@@ -68,14 +68,14 @@ func (s *snapshotter) send(c actor.Context, m *Send) {
 		s.finish(c, old, ErrAborted)
 	}
 	s.learn(c, m.Term)
-	if s.newest.Index == 0 || m.Term < s.term {
+	if s.newest.Index == 0 || s.newest.Index < m.AtLeast || s.foul || m.Term < s.term {
 		err := ErrNoSnapshot
 		if m.Term < s.term {
 			err = ErrAborted
 		}
 		c.Send(c.Parent(), &Sent{Peer: m.Peer, Err: err})
-		if s.ready && m.Term == s.term {
-			s.begin(c)
+		if m.Term == s.term {
+			s.another(c)
 		}
 		return
 	}
@@ -112,7 +112,7 @@ func (s *snapshotter) sum(path string, meta raft.SnapshotMeta) (vfs.File, int64,
 	if err != nil {
 		return nil, 0, 0, &FileError{Path: path, Err: err}
 	}
-	r, size, sum, err := scan(f, path, &s.stop)
+	r, size, sum, err := scan(f, path, &s.stop, s.BufferBytes)
 	if err == nil {
 		err = r.holds(meta)
 	}
@@ -129,6 +129,7 @@ func (s *snapshotter) opened(c actor.Context, m *opened) {
 		return
 	}
 	if m.err != nil {
+		s.unusable(c, t.meta, m.err)
 		s.finish(c, t, m.err)
 		return
 	}
@@ -144,7 +145,7 @@ func (s *snapshotter) sendChunk(c actor.Context, t *stream) {
 		s.finish(c, t, fmt.Errorf("reading the snapshot to send: %w", err))
 		return
 	}
-	s.post(c, t.to.Peer, remote.Bulk, &remote.SnapshotChunk{
+	s.post(c, t.to.Peer, &remote.SnapshotChunk{
 		Term: t.to.Term, Leader: t.to.Leader, Meta: t.meta, Size: t.size, Sum: t.sum,
 		Offset: t.offset, Data: data, Last: t.offset+int64(len(data)) == t.size,
 	})

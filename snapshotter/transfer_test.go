@@ -173,13 +173,10 @@ func TestResumedGarbageStartsOver(t *testing.T) {
 
 func TestRottenFileIsNotSent(t *testing.T) {
 	w, _ := newSender(t, 1, 5000, 2)
-	fs := w.nodes[1].fs
-	b := raw(t, fs, 9)
-	b[len(b)/2] ^= 1
-	put(t, fs, fs.PathJoin(dir, fileName(9, 2)), b)
+	spoil(t, w.nodes[1].fs, 9)
 	w.tell(1, &Send{Peer: 2, Term: 2, Leader: 1})
 	var fault *FileError
-	if sent := one[*Sent](w, 1); !errors.As(sent.Err, &fault) || !strings.Contains(fault.Path, fileName(9, 2)) {
+	if sent := among[*Sent](t, said[any](w, 1)); !errors.As(sent.Err, &fault) || !strings.Contains(fault.Path, fileName(9, 2)) {
 		t.Errorf("%v", sent.Err)
 	}
 	if len(w.chunks) > 0 {

@@ -17,7 +17,7 @@ import (
 
 // write makes a snapshot file: aside, synced, renamed, folder synced. After an error nothing is left of it under a name that was
 // not taken. stop makes the payload's writes fail.
-func write(fs vfs.FS, dir string, group raft.GroupID, meta raft.SnapshotMeta, payload func(io.Writer) error, stop *atomic.Bool) (size int64, err error) {
+func write(fs vfs.FS, dir string, group raft.GroupID, meta raft.SnapshotMeta, payload func(io.Writer) error, stop *atomic.Bool, cut sizes) (size int64, err error) {
 	path := fs.PathJoin(dir, fileName(meta.Index, meta.Term))
 	if err := makeDir(fs, dir); err != nil {
 		return 0, &FileError{Path: path, Err: err}
@@ -27,7 +27,7 @@ func write(fs vfs.FS, dir string, group raft.GroupID, meta raft.SnapshotMeta, pa
 	if err != nil {
 		return 0, &FileError{Path: tmp, Err: err}
 	}
-	w, err := newWriter(f, group, meta)
+	w, err := newWriter(f, group, meta, cut)
 	if err == nil {
 		err = callUser(payload, stopper{w, stop})
 	}

@@ -12,7 +12,7 @@ import (
 
 // TestNoAllocationPerMessage covers the wake too.
 func TestNoAllocationPerMessage(t *testing.T) {
-	box := &mailbox{drained: true}
+	box := &mailbox{drainedAfter: DefaultDrainedAfter}
 	box.RegisterHandlers(ignoring{}, actor.NewSynchronizedDispatcher(300))
 	box.Start()
 	message := any(&numbered{})

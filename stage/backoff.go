@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-raft/troupe/internal/backoff"
 )
 
 const (
@@ -126,12 +128,9 @@ func (b *Backoff) note(child *actor.PID) (failures int, pause time.Duration) {
 		delete(b.children, child.Id)
 		return failures, 0
 	}
-	pause = orDefault(b.First, defaultFirst)
-	limit := max(orDefault(b.Max, defaultMax), pause)
-	for i := 1; i < r.streak && pause < limit; i++ {
-		pause += min(pause, limit-pause)
-	}
-	pause += time.Duration(b.rand.Float64() * b.Jitter * float64(pause))
+	first := orDefault(b.First, defaultFirst)
+	pause = backoff.Doubling{First: first, Max: max(orDefault(b.Max, defaultMax), first)}.After(r.streak)
+	pause = backoff.Stretched(pause, b.Jitter, b.rand.Float64())
 	r.pause = pause
 	return failures, pause
 }

@@ -27,7 +27,7 @@ func onBoth(b *testing.B, f func(b *testing.B, r rig)) {
 		})
 	}
 	live("live")
-	live("live-drained", WithDrained())
+	live("live-drained", WithDrained(0))
 }
 
 type ball struct{ left int }

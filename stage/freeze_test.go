@@ -140,3 +140,45 @@ func TestFreezeWithin(t *testing.T) {
 		n.Thaw()
 	}
 }
+
+// TestStandStill: a monotonic clock that stands still shows the same time and fires no timer, while the calendar goes on; then it goes on from where it stood.
+func TestStandStill(t *testing.T) {
+	for _, rate := range []float64{1, 2} {
+		r := newFrozenRig(t)
+		r.node.SetSkew(0, rate)
+		clock := r.node.Clock()
+		local := func(d time.Duration) time.Duration { return time.Duration(rate * float64(d)) }
+		now, wall := clock.Now(), clock.Wall()
+		r.timer(local(2*time.Second), "before")
+		r.Advance(time.Second)
+		goOn, goOnToo := r.node.StandStill(), r.node.StandStill()
+		r.timer(local(3*time.Second), "meanwhile")
+		r.timer(0, "at once")
+		r.Advance(time.Hour)
+		if got := clock.Now() - now; got != local(time.Second) || len(r.events) != 1 {
+			t.Fatalf("rate %v: shows %v, %v fired", rate, got, r.events)
+		}
+		if got := clock.Wall().Sub(wall); got != local(time.Second)+time.Hour {
+			t.Errorf("rate %v: the calendar went on by %v", rate, got)
+		}
+		goOn()
+		goOn()
+		if r.Advance(time.Minute); clock.Now()-now != local(time.Second) {
+			t.Errorf("rate %v: one of two let it go on", rate)
+		}
+		goOnToo()
+		r.Advance(time.Second)
+		if got := clock.Now() - now; got != local(2*time.Second) || clock.Wall().Sub(wall) != local(2*time.Second)+time.Hour+time.Minute {
+			t.Errorf("rate %v: shows %v and %v", rate, got, clock.Wall().Sub(wall))
+		}
+		r.Advance(time.Minute)
+		if want := []string{"at once", "before", "meanwhile"}; !slices.Equal(r.events, want) {
+			t.Errorf("rate %v: %v", rate, r.events)
+		}
+		r.node.StandStill()
+		r.node.SetSkew(time.Hour, rate)
+		if got := clock.Wall().Sub(r.Clock().Wall()); got != time.Hour {
+			t.Errorf("rate %v: set an hour ahead, the calendar shows %v", rate, got)
+		}
+	}
+}

@@ -26,8 +26,8 @@ func (l *Live) Rand(string) *rand.Rand { return rand.New(rand.NewPCG(rand.Uint64
 func (l *Live) Dispatcher() actor.Dispatcher { return &l.dispatcher }
 
 // Mailbox implements Stage.
-func (l *Live) Mailbox(drained bool) actor.MailboxProducer {
-	return func() actor.Mailbox { return &mailbox{drained: drained} }
+func (l *Live) Mailbox(drainedAfter int) actor.MailboxProducer {
+	return func() actor.Mailbox { return &mailbox{drainedAfter: drainedAfter} }
 }
 
 // Close implements Stage.

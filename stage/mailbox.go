@@ -12,8 +12,10 @@ import (
 // A mailbox is unbounded, for many senders and one reader. The reader takes all that waits at once, so a burst costs it one
 // lock. System messages go first. A panic in the handler, in *Drained too, is escalated and the reader goes on.
 type mailbox struct {
-	drained bool
-	node    *Node // where its turns are drawn; nil: they go to the dispatcher
+	drainedAfter int   // messages at the most between two *Drained; 0: none is delivered
+	node         *Node // where its turns are drawn; nil: they go to the dispatcher
+	held         bool  // its turns are not drawn: Node.Hold. This and the next are under the stage's lock
+	waits        bool  // it would have a turn
 
 	invoker    actor.MessageInvoker
 	dispatcher actor.Dispatcher
@@ -33,7 +35,7 @@ type mailbox struct {
 
 	// The reader's own.
 	batch    queue
-	worked   bool // a user message was delivered since the last *Drained
+	worked   int  // user messages delivered since the last *Drained
 	stopping bool // *actor.Stop was delivered
 	own      actor.Process
 }
@@ -176,6 +178,9 @@ func (m *mailbox) log() *slog.Logger {
 // next chooses what to deliver. It marks the mailbox as resting when it finds nothing.
 func (m *mailbox) next() (message any, what kind) {
 	if m.systems.Load() == 0 && !m.suspended && !m.batch.empty() {
+		if m.drainedAfter > 0 && m.worked >= m.drainedAfter {
+			return theDrained, drainedSignal
+		}
 		m.unread.Add(-1)
 		return m.batch.pop(), userMessage
 	}
@@ -207,9 +212,11 @@ func (m *mailbox) pending() kind {
 		return systemMessage
 	case m.suspended:
 		return nothing
+	case m.drainedAfter > 0 && m.worked >= m.drainedAfter && !m.dead:
+		return drainedSignal
 	case !m.batch.empty() || !m.inbox.empty():
 		return userMessage
-	case m.drained && m.worked && !m.dead:
+	case m.drainedAfter > 0 && m.worked > 0 && !m.dead:
 		return drainedSignal
 	}
 	return nothing
@@ -219,8 +226,11 @@ func (m *mailbox) deliver(message any, what kind) {
 	switch what {
 	case systemMessage:
 		m.deliverSystem(message)
-	case userMessage, drainedSignal:
-		m.worked = what == userMessage
+	case userMessage:
+		m.worked++
+		m.invoker.InvokeUserMessage(message)
+	case drainedSignal:
+		m.worked = 0
 		m.invoker.InvokeUserMessage(message)
 	}
 }

@@ -75,7 +75,7 @@ func TestOrderAndNoLossUnderPanics(t *testing.T) {
 			}
 		})
 	}
-	_, pid := under(t, live, system, &always{actor.RestartDirective}, Props(live, produce, WithDrained(), WithLogger(quiet())))
+	_, pid := under(t, live, system, &always{actor.RestartDirective}, Props(live, produce, WithDrained(0), WithLogger(quiet())))
 	var senderGroup sync.WaitGroup
 	for s := range senders {
 		senderGroup.Go(func() {
@@ -121,7 +121,7 @@ func TestDrainedSeesEverything(t *testing.T) {
 				close(done)
 			}
 		}
-	}), WithDrained()))
+	}), WithDrained(0)))
 	var senderGroup sync.WaitGroup
 	for s := range senders {
 		senderGroup.Go(func() {
@@ -172,7 +172,7 @@ func TestNoDrainedWhileSuspended(t *testing.T) {
 		case *Drained:
 			log = append(log, "drained")
 		}
-	}), WithDrained(), WithLogger(quiet()))
+	}), WithDrained(0), WithLogger(quiet()))
 	held := &holding{}
 	_, pid := under(t, s, system, held, child)
 	s.Run(nil, 100)
@@ -284,7 +284,7 @@ func TestBatchIsTakenApart(t *testing.T) {
 
 func TestCountOfWaitingMessages(t *testing.T) {
 	s := NewSeeded(1)
-	box := s.Mailbox(false)()
+	box := s.Mailbox(0)()
 	box.RegisterHandlers(ignoring{}, s.Dispatcher())
 	box.Start()
 	for range 100 {

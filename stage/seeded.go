@@ -69,7 +69,9 @@ func (s *Seeded) Rand(name string) *rand.Rand { return s.root.Rand(name) }
 func (s *Seeded) Dispatcher() actor.Dispatcher { return s.root.Dispatcher() }
 
 // Mailbox implements Stage.
-func (s *Seeded) Mailbox(drained bool) actor.MailboxProducer { return s.root.Mailbox(drained) }
+func (s *Seeded) Mailbox(drainedAfter int) actor.MailboxProducer {
+	return s.root.Mailbox(drainedAfter)
+}
 
 // Close implements Stage. A seeded stage has no worker to end.
 func (s *Seeded) Close() {}
@@ -80,6 +82,13 @@ func (s *Seeded) SetCost(max time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cost = max
+}
+
+// Spend lets the handler that runs take so long: time passes on all nodes, whose messages and timers have to wait for their turns anyway.
+func (s *Seeded) Spend(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now += max(d, 0)
 }
 
 // Observe calls f before every step, on the driver's goroutine.

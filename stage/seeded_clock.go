@@ -26,7 +26,11 @@ func (c nodeClock) Wall() time.Time {
 	s := c.node.stage
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return wallOrigin.Add(c.node.local(s.now) + c.node.ahead)
+	stood := time.Duration(0)
+	if c.node.still > 0 {
+		stood = s.now - c.node.at
+	}
+	return wallOrigin.Add(c.node.local(s.now) + c.node.ahead + stood)
 }
 
 // AfterFunc runs f on the driver's goroutine. Timers that are due at the same time fire in the order they were made.
@@ -51,7 +55,10 @@ func (c nodeClock) AfterFunc(d time.Duration, f func()) Timer {
 
 // local is what the node's monotonic clock shows at the stage's time t. It is called with the lock held.
 func (n *Node) local(t time.Duration) time.Duration {
-	if n.rate == 1 {
+	switch {
+	case n.still > 0:
+		return n.shown
+	case n.rate == 1:
 		return n.shown + t - n.at
 	}
 	return n.shown + time.Duration(float64(t-n.at)*n.rate)
@@ -59,6 +66,9 @@ func (n *Node) local(t time.Duration) time.Duration {
 
 // when is the first time of the stage, from now on, at which the node's clock shows due or more: no timer fires early.
 func (n *Node) when(due, now time.Duration) time.Duration {
+	if n.still > 0 && due > n.shown {
+		return now + longest
+	}
 	wait := math.Ceil(float64(due-n.shown) / n.rate)
 	t := n.at + time.Duration(min(wait, float64(longest)))
 	if n.rate == 1 {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,7 @@ type Node struct {
 	at, shown time.Duration
 	rate      float64
 	ahead     time.Duration // of the calendar, counted from wallOrigin, before the monotonic clock
+	still     int           // how many keep the monotonic clock from going on: it shows shown, and the calendar has gone on since at
 	// What waits for Thaw.
 	frozen     bool
 	heldTurns  []turn
@@ -61,7 +63,34 @@ func (n *Node) SetSkew(offset time.Duration, rate float64) {
 	n.shown = n.local(s.now)
 	n.at, n.rate = s.now, rate
 	n.ahead = s.now + offset - n.shown
-	s.timers.retime(n)
+	n.retime()
+}
+
+// StandStill stops the node's monotonic clock until goOn is called, and its timers with it: as monotonic clocks do while a machine is suspended. Its
+// calendar goes on at the true rate. Several may stop it at once.
+func (n *Node) StandStill() (goOn func()) {
+	s := n.stage
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n.still == 0 {
+		n.shown, n.at = n.local(s.now), s.now
+	}
+	n.still++
+	n.retime()
+	return sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if n.still--; n.still == 0 {
+			n.ahead += s.now - n.at
+			n.at = s.now
+			n.retime()
+		}
+	})
+}
+
+// retime moves the node's timers after its clock changed. It is called with the lock held.
+func (n *Node) retime() {
+	n.stage.timers.retime(n)
 	for _, t := range n.heldTimers {
 		t.at = n.when(t.due, n.at)
 	}
@@ -126,6 +155,17 @@ func (n *Node) thaw() {
 	n.heldTurns, n.heldTimers = nil, nil
 }
 
+// Each calls f for each actor of the node with the id of its PID, in the order that they were spawned in. f must not use the stage.
+func (n *Node) Each(f func(id string, a actor.Actor)) {
+	n.stage.mu.Lock()
+	defer n.stage.mu.Unlock()
+	for _, box := range n.boxes {
+		if id, a := box.owner(); a != nil {
+			f(id, a)
+		}
+	}
+}
+
 // Run steps the whole stage, as Seeded.Run does.
 func (n *Node) Run(until func() bool, maxSteps int) bool { return n.stage.Run(until, maxSteps) }
 
@@ -146,9 +186,9 @@ func (n *Node) Rand(name string) *rand.Rand {
 func (n *Node) Dispatcher() actor.Dispatcher { return nodeDispatcher{n} }
 
 // Mailbox implements Stage.
-func (n *Node) Mailbox(drained bool) actor.MailboxProducer {
+func (n *Node) Mailbox(drainedAfter int) actor.MailboxProducer {
 	return func() actor.Mailbox {
-		m := &mailbox{drained: drained, node: n}
+		m := &mailbox{drainedAfter: drainedAfter, node: n}
 		n.stage.mu.Lock()
 		defer n.stage.mu.Unlock()
 		n.boxes = append(n.boxes, m)
@@ -175,11 +215,14 @@ func (n *Node) ready(t turn) {
 		return
 	}
 	t.node = n
-	if n.frozen {
+	switch {
+	case t.box != nil && t.box.held:
+		t.box.waits = true
+	case n.frozen:
 		n.heldTurns = append(n.heldTurns, t)
-		return
+	default:
+		s.turns = append(s.turns, t)
 	}
-	s.turns = append(s.turns, t)
 }
 
 type nodeDispatcher struct{ node *Node }

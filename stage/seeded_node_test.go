@@ -117,7 +117,7 @@ func TestHalt(t *testing.T) {
 			if _, ok := ctx.Message().(*lastWord); ok {
 				m.got++
 			}
-		}), WithDrained()))
+		}), WithDrained(0)))
 		machines[i] = m
 	}
 	s.Run(nil, 100)
@@ -140,7 +140,7 @@ func TestHalt(t *testing.T) {
 	if !s.Run(nil, 100) {
 		t.Error("something never ends")
 	}
-	box := crashed.node.Mailbox(false)()
+	box := crashed.node.Mailbox(0)()
 	for range 10 {
 		box.PostUserMessage("x")
 	}

@@ -35,7 +35,7 @@ func chatter(seed uint64, cost time.Duration) (trace []string) {
 					})
 				}
 			})
-		}, WithDrained(), WithLogger(quiet()))
+		}, WithDrained(0), WithLogger(quiet()))
 		strategy := &Backoff{Stage: node, First: time.Millisecond, Jitter: 1, Log: quiet()}
 		system.Root.Spawn(Props(node, receiver(func(ctx actor.Context) {
 			if _, ok := ctx.Message().(*actor.Started); ok {

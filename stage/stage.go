@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"log/slog"
 	"math/rand/v2"
 
@@ -13,20 +14,21 @@ type Stage interface {
 	// Rand is a random source for the one actor that asked. Live ones are seeded by the system, seeded ones by the seed and the name.
 	Rand(name string) *rand.Rand
 	Dispatcher() actor.Dispatcher
-	// Mailbox produces the mailboxes of this stage. A drained one delivers *Drained, as a user message on the actor's own turn,
-	// whenever the queue is empty after at least one other user message was delivered since the last *Drained.
-	Mailbox(drained bool) actor.MailboxProducer
+	// Mailbox produces the mailboxes of this stage. One with drainedAfter above 0 delivers *Drained, as a user message on the actor's own
+	// turn, whenever the queue is empty after at least one other user message was delivered since the last *Drained, and at the
+	// latest after so many of them.
+	Mailbox(drainedAfter int) actor.MailboxProducer
 	// Close ends parked workers. Actors that still run finish what they are at. Idempotent.
 	Close()
 }
 
-// Drained tells an actor that its mailbox ran empty: what it batched should go out now.
+// Drained tells an actor that its mailbox ran empty, or that so much has come since the last one that what it batched should go out all the same.
 type Drained struct{}
 
 var theDrained = &Drained{}
 
 type options struct {
-	drained    bool
+	drained    int
 	supervisor actor.SupervisorStrategy
 	log        *slog.Logger
 }
@@ -34,8 +36,14 @@ type options struct {
 // An Option adds to Props.
 type Option func(*options)
 
-// WithDrained makes the actor's mailbox deliver *Drained.
-func WithDrained() Option { return func(o *options) { o.drained = true } }
+// DefaultDrainedAfter is how many messages at the most come between two *Drained, unless WithDrained says otherwise.
+const DefaultDrainedAfter = 1024
+
+// WithDrained makes the actor's mailbox deliver *Drained when it runs empty, and at the latest after so many messages: senders that never
+// pause must not keep back what the actor batched. Zero means DefaultDrainedAfter.
+func WithDrained(after int) Option {
+	return func(o *options) { o.drained = cmp.Or(max(after, 0), DefaultDrainedAfter) }
+}
 
 // WithSupervisor supervises the actor's children; an actor that implements actor.SupervisorStrategy does so itself.
 func WithSupervisor(s actor.SupervisorStrategy) Option {

@@ -14,6 +14,7 @@ const (
 const (
 	Refused = "refused" // it did not and will not happen
 	Unknown = "unknown" // it may or may not take effect
+	Applied = "applied" // a session's write that happened, once, and whose answer is not remembered any more
 )
 
 // An Error is the body of every answer but 200.
@@ -94,7 +95,9 @@ type Status struct {
 	Last     uint64   `json:"last"`
 	Snapshot uint64   `json:"snapshot"`
 	Members  []Member `json:"members"`
-	Error    string   `json:"error"`
+	Error    string   `json:"error"` // why the replica crashed or failed; Phase says whether that is its end
+	// Phase is not there while the replica runs; else it is starting, restarting (after a crash, by itself), failed or left.
+	Phase string `json:"phase,omitempty"`
 }
 
 // A Member is one server of the cluster. Match and Active are known to the leader only.
@@ -105,6 +108,9 @@ type Member struct {
 	Voter  bool   `json:"voter"`
 	Match  uint64 `json:"match"`
 	Active bool   `json:"active"`
+	Doubt  bool   `json:"doubt,omitempty"` // its disk lacks what it held once: it has no vote and does not count
+	// Trouble is what keeps it and the node that was asked from working together, in words; not there when nothing does.
+	Trouble string `json:"trouble,omitempty"`
 }
 
 // A Log answers GET /v1/log.
@@ -132,12 +138,17 @@ type Leader struct {
 	Leader uint64 `json:"leader"`
 }
 
-// A Change is the body of POST /v1/members: exactly one field is set.
+// A Change is the body of POST /v1/members: exactly one of the first five fields is set.
 type Change struct {
 	Add     *NewMember `json:"add,omitempty"`
 	Remove  *uint64    `json:"remove,omitempty"`
 	Promote *uint64    `json:"promote,omitempty"`
 	Change  *Members   `json:"change,omitempty"`
+	Readmit *uint64    `json:"readmit,omitempty"` // a member that runs on another folder than before comes back as a learner
+	// Force takes a change whose new voters are not known to be alive and to have caught up.
+	Force bool `json:"force,omitempty"`
+	// BasedOn refuses the change if the members were changed after this index: the commit of a Status, say. 0: any.
+	BasedOn uint64 `json:"based_on,omitempty"`
 }
 
 // A NewMember says where a node to be added is reached.

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/troupe-raft/troupe/demo/api"
+	"github.com/troupe-raft/troupe/internal/backoff"
 )
 
 const (
@@ -27,10 +28,11 @@ const (
 	dialTimeout    = 2 * time.Second
 	tryTimeout     = 5 * time.Second // one node's time to answer, or less
 	travelTime     = time.Second     // granted to the answer beyond what the node was told
-	firstPause     = 20 * time.Millisecond
-	maxPause       = 500 * time.Millisecond
-	maxAnswer      = 256 << 20 // bytes
+	maxAnswer      = 256 << 20       // bytes
 )
+
+// pauses are made between rounds of asking all nodes.
+var pauses = backoff.Doubling{First: 20 * time.Millisecond, Max: 500 * time.Millisecond}
 
 // Config says where the cluster is.
 type Config struct {
@@ -88,13 +90,16 @@ func New(cfg Config) (*Client, error) {
 type Error struct {
 	Status  int    // HTTP's
 	Message string // in words
-	Outcome string // api.Refused or api.Unknown
+	Outcome string // api.Refused, api.Unknown or api.Applied
 	Leader  uint64 // 0: none known
 }
 
 func (e *Error) Error() string {
-	if e.Outcome == api.Unknown {
+	switch e.Outcome {
+	case api.Unknown:
 		return e.Message + " (it may or may not have taken effect)"
+	case api.Applied:
+		return e.Message + " (it took effect)"
 	}
 	return e.Message
 }
@@ -120,8 +125,8 @@ func (c *Client) do(ctx context.Context, q request) error {
 			return err
 		}
 	}
-	pause, at := firstPause, c.start()
-	var doubt error
+	at, rounds := c.start(), 0
+	var doubt, said error // said: a node's last word
 	for tried := 1; ; tried++ {
 		err := c.try(ctx, c.cfg.Addrs[at], q, text)
 		var answered *Error
@@ -129,6 +134,8 @@ func (c *Client) do(ctx context.Context, q request) error {
 		case err == nil:
 			c.remember(at)
 			return nil
+		case errors.As(err, &answered) && answered.Outcome == api.Applied:
+			return err
 		case errors.As(err, &answered) && answered.Outcome == api.Unknown && answered.Status != http.StatusOK:
 			doubt = err
 		case errors.As(err, &answered) && answered.Status != http.StatusServiceUnavailable && answered.Status != http.StatusTooManyRequests:
@@ -137,15 +144,18 @@ func (c *Client) do(ctx context.Context, q request) error {
 		if doubt != nil && !q.safe {
 			return doubt
 		}
+		if answered != nil {
+			said = err
+		}
 		at = (at + 1) % len(c.cfg.Addrs)
 		if tried%len(c.cfg.Addrs) != 0 && answered == nil {
 			continue // another node may be up
 		}
+		rounds++
 		select {
-		case <-time.After(pause):
-			pause = min(2*pause, maxPause)
+		case <-time.After(pauses.After(rounds)):
 		case <-ctx.Done():
-			return cmp.Or(doubt, err)
+			return cmp.Or(doubt, said, err)
 		}
 	}
 }
@@ -201,7 +211,8 @@ func (c *Client) try(ctx context.Context, addr string, q request, text []byte) e
 	if json.Unmarshal(body, &e) != nil || e.Error == "" {
 		e = api.Error{Error: res.Status}
 	}
-	if e.Outcome != api.Refused && e.Outcome != api.Unknown { // from something that stands between us and the node
+	applied := e.Outcome == api.Applied && res.StatusCode == http.StatusConflict
+	if e.Outcome != api.Refused && e.Outcome != api.Unknown && !applied { // from something that stands between us and the node
 		e.Outcome = api.Refused
 		if res.StatusCode >= http.StatusInternalServerError {
 			e.Outcome = api.Unknown

@@ -151,6 +151,24 @@ func TestErrorsStand(t *testing.T) {
 	}
 }
 
+// TestAppliedWriteIsSaidSo breaks a write's connection, so that its outcome is unknown; the repetition tells that it was applied.
+func TestAppliedWriteIsSaidSo(t *testing.T) {
+	n := newNode(t, func(count int, r *http.Request) (int, string) {
+		switch {
+		case r.URL.Path == "/v1/session":
+			return 200, `{"session":"77"}`
+		case count == 2:
+			return 0, ""
+		}
+		return 409, `{"error":"words","outcome":"applied","leader":2}`
+	})
+	_, err := dial(t, Config{}, n).Put(t.Context(), "k", "v")
+	var e *Error
+	if !errors.As(err, &e) || e.Outcome != api.Applied || !strings.Contains(e.Error(), "it took effect") {
+		t.Errorf("%v after %s", err, n.log())
+	}
+}
+
 // TestUnsafeCallsAreSentOnce: a membership change has no session, so an unknown outcome stands.
 func TestUnsafeCallsAreSentOnce(t *testing.T) {
 	id := uint64(3)

@@ -53,6 +53,8 @@ func FuzzAnswers(f *testing.F) {
 	f.Add(1, 502, `<html>`)
 	f.Add(1, 301, ``)
 	f.Add(1, 500, `{"error":"x","outcome":"maybe"}`)
+	f.Add(1, 409, `{"error":"forgotten","outcome":"applied","leader":1}`)
+	f.Add(1, 503, `{"error":"forgotten","outcome":"applied"}`)
 	f.Fuzz(func(t *testing.T, call, status int, body string) {
 		if call < 0 || call >= len(outputs()) || status < 200 || status > 999 {
 			return // no call, or nothing that net/http would hand over
@@ -102,6 +104,10 @@ func explained(t *testing.T, err error, status int, body string) {
 	case api.Refused:
 		if status == http.StatusOK || status >= 500 && !(spoken && said.Outcome == api.Refused) {
 			t.Fatalf("%d %q is called refused", status, body)
+		}
+	case api.Applied:
+		if status != http.StatusConflict || said.Outcome != api.Applied {
+			t.Fatalf("%d %q is called applied", status, body)
 		}
 	default:
 		t.Fatalf("%d %q has the outcome %q", status, body, e.Outcome)

@@ -56,19 +56,22 @@ func (s *Server) members(r *http.Request) reply {
 	}))
 }
 
-// changeOf reads a membership change: exactly one of add, remove, promote and change.
+// changeOf reads a membership change: exactly one of add, remove, promote, change and readmit, beside which force and based_on may stand.
 func changeOf(text []byte) (out actors.Change, err error) {
 	fields, err := object(text)
 	if err != nil {
 		return out, err
 	}
 	var in api.Change
-	if err := decode(text, &in, nil, []string{"add", "remove", "promote", "change"}); err != nil {
+	if err := decode(text, &in, nil, []string{"add", "remove", "promote", "change", "readmit", "force", "based_on"}); err != nil {
 		return out, err
 	}
+	delete(fields, "force")
+	delete(fields, "based_on")
 	if len(fields) != 1 {
-		return out, malformed("exactly one of add, remove, promote and change must be there")
+		return out, malformed("exactly one of add, remove, promote, change and readmit must be there")
 	}
+	out.Force, out.BasedOn = in.Force, raft.Index(in.BasedOn)
 	switch {
 	case in.Add != nil:
 		m := raft.Member{ID: raft.NodeID(in.Add.ID), Addr: in.Add.Raft, Tag: in.Add.HTTP}
@@ -82,6 +85,8 @@ func changeOf(text []byte) (out actors.Change, err error) {
 		out.Remove = []raft.NodeID{raft.NodeID(*in.Remove)}
 	case in.Promote != nil:
 		out.Promote = []raft.NodeID{raft.NodeID(*in.Promote)}
+	case in.Readmit != nil:
+		out.Readmit = []raft.NodeID{raft.NodeID(*in.Readmit)}
 	case in.Change != nil && len(in.Change.Voters) > 0:
 		out.Voters, out.Learners = seats(in.Change.Voters), seats(in.Change.Learners)
 	case in.Change != nil:

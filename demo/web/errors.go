@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ const (
 type fault struct {
 	status  int
 	words   string
-	unknown bool // it may or may not have taken effect
+	outcome string // api.Unknown or api.Applied; empty: api.Refused
 }
 
 func (f *fault) Error() string { return f.words }
@@ -53,12 +54,15 @@ func (s *Server) judge(err error, write bool) (verdict, *fault) {
 	var f *fault
 	var change *raft.InvalidChangeError
 	var transfer *raft.InvalidTransferError
+	var unsafe *raft.UnsafeChangeError
+	var moved *raft.MovedOnError
+	var readmit *actors.ReadmitError
 	answer := func(status int) (verdict, *fault) { return final, &fault{status: status, words: err.Error()} }
 	switch {
 	case errors.As(err, &f):
 		return final, f
 	case errors.Is(err, actors.ErrIndeterminate):
-		return doubted, &fault{status: http.StatusGatewayTimeout, words: err.Error(), unknown: true}
+		return doubted, &fault{status: http.StatusGatewayTimeout, words: err.Error(), outcome: api.Unknown}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return again, &fault{status: http.StatusServiceUnavailable, words: "not done within the deadline"}
 	case errors.Is(err, actors.ErrNotLeader), errors.Is(err, actors.ErrTransferring), errors.Is(err, raft.ErrTermNotCommitted):
@@ -67,14 +71,18 @@ func (s *Server) judge(err error, write bool) (verdict, *fault) {
 		return answer(http.StatusTooManyRequests)
 	case errors.Is(err, actors.ErrTooLarge):
 		return answer(http.StatusRequestEntityTooLarge)
+	case errors.Is(err, actors.ErrSessionForgotten):
+		return final, &fault{status: http.StatusConflict, words: err.Error(), outcome: api.Applied}
 	case errors.Is(err, actors.ErrChangeInProgress), errors.Is(err, actors.ErrSessionOrder), errors.Is(err, actors.ErrSessionExpired):
+		return answer(http.StatusConflict)
+	case errors.As(err, &unsafe), errors.As(err, &moved), errors.As(err, &readmit):
 		return answer(http.StatusConflict)
 	case errors.As(err, &change), errors.As(err, &transfer):
 		return answer(http.StatusBadRequest)
 	case errors.Is(err, actors.ErrStopped), errors.Is(err, actors.ErrTransferFailed), !write:
 		return answer(http.StatusServiceUnavailable)
 	default:
-		return final, &fault{status: http.StatusGatewayTimeout, words: err.Error(), unknown: true}
+		return final, &fault{status: http.StatusGatewayTimeout, words: err.Error(), outcome: api.Unknown}
 	}
 }
 
@@ -84,12 +92,9 @@ func (s *Server) refusal(err error) reply {
 	if !errors.As(err, &f) {
 		_, f = s.judge(err, false)
 	}
-	body := api.Error{Error: f.words, Outcome: api.Refused, Leader: uint64(s.Group.Status().Leader)}
-	if f.unknown {
-		body.Outcome = api.Unknown
-	}
+	body := api.Error{Error: f.words, Outcome: cmp.Or(f.outcome, api.Refused), Leader: uint64(s.Group.Status().Leader)}
 	out := encode(body)
-	out.status = f.status
+	out.status, out.applied = f.status, f.outcome == api.Applied
 	if f.status == http.StatusTooManyRequests {
 		out.retryAfter = "1"
 	}

@@ -38,7 +38,7 @@ type fake struct {
 
 func newFake(id, leader raft.NodeID) *fake {
 	f := &fake{store: kv.NewStore(), sessions: map[uint64]map[uint64]actors.Result{}}
-	f.status = actors.Status{Node: id, Group: 1, Term: 3, First: 1, CaughtUp: true}
+	f.status = actors.Status{Node: id, Group: 1, Term: 3, First: 1, CaughtUp: true, Phase: actors.Running}
 	f.follow(leader)
 	return f
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -123,7 +124,7 @@ func (s *Server) broken(err error, unknown bool) (reply, verdict) {
 	if !unknown {
 		return s.refusal(f), again
 	}
-	f.status, f.unknown, f.words = http.StatusGatewayTimeout, true, "the leader did not answer: "+err.Error()
+	f.status, f.outcome, f.words = http.StatusGatewayTimeout, api.Unknown, "the leader did not answer: "+err.Error()
 	return s.refusal(f), doubted
 }
 
@@ -134,6 +135,10 @@ func relay(answer *http.Response, text []byte) (reply, verdict) {
 		contentType: answer.Header.Get("Content-Type"), retryAfter: answer.Header.Get("Retry-After"),
 	}
 	switch answer.StatusCode {
+	case http.StatusConflict:
+		var said api.Error
+		out.applied = json.Unmarshal(text, &said) == nil && said.Outcome == api.Applied
+		return out, final
 	case http.StatusServiceUnavailable:
 		return out, again
 	case http.StatusGatewayTimeout:

@@ -8,14 +8,14 @@ import (
 	"time"
 
 	"github.com/troupe-raft/troupe/actors"
+	"github.com/troupe-raft/troupe/internal/backoff"
 	"github.com/troupe-raft/troupe/raft"
 )
 
-// Pauses between attempts at a request while there is no leader to take it.
-const (
-	firstPause = 5 * time.Millisecond
-	maxPause   = 100 * time.Millisecond
-)
+// maxPause is the longest pause between attempts at a request while there is no leader to take it.
+const maxPause = 100 * time.Millisecond
+
+var pauses = backoff.Doubling{First: 5 * time.Millisecond, Max: maxPause}
 
 // A call is a request that only the leader can serve.
 type call struct {
@@ -52,27 +52,26 @@ func (s *Server) lead(c call) reply {
 	}
 	defer cancel()
 	var doubt reply // an attempt whose outcome is unknown
-	pause := firstPause
-	for {
+	for tried := 1; ; tried++ {
 		out, v := s.attempt(ctx, c)
 		if v == doubted && c.write {
 			doubt = out
 		}
 		done := v == final || v == doubted && !c.repeat || c.forwarded && out.notLeader
-		if !done && rest(ctx, pause) != nil {
+		if !done && rest(ctx, pauses.After(tried)) != nil {
 			out, done = s.tooLate(ctx, out), true
 		}
 		if done {
 			return certain(out, doubt)
 		}
-		pause = min(2*pause, maxPause)
 	}
 }
 
-// certain is what may be said of a call of which an earlier attempt may have taken effect: a later refusal says nothing of that one.
+// certain is what may be said of a call of which an earlier attempt may have taken effect: a later refusal says nothing of that one, unless it
+// tells that one of them did.
 func certain(out, doubt reply) reply {
 	refused := out.status == http.StatusServiceUnavailable || out.status == http.StatusTooManyRequests || out.status == http.StatusConflict
-	if refused && doubt.status != 0 {
+	if refused && !out.applied && doubt.status != 0 {
 		return doubt
 	}
 	return out
@@ -80,7 +79,7 @@ func certain(out, doubt reply) reply {
 
 // rest waits a little, with jitter, so that waiting requests do not come back as one.
 func rest(ctx context.Context, pause time.Duration) error {
-	t := time.NewTimer(pause/2 + rand.N(pause))
+	t := time.NewTimer(backoff.Stretched(pause/2, 2, rand.Float64()))
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -36,8 +36,11 @@ func TestRefusals(t *testing.T) {
 		{actors.ErrTransferring, 503, api.Refused},
 		{actors.ErrSessionExpired, 409, api.Refused},
 		{actors.ErrSessionOrder, 409, api.Refused},
+		{actors.ErrSessionForgotten, 409, api.Applied},
 		{actors.ErrChangeInProgress, 409, api.Refused},
 		{raft.ErrTermNotCommitted, 503, api.Refused},
+		{&raft.UnsafeChangeError{Servers: []raft.Unready{{ID: 7, Why: raft.NotLearner}}}, 409, api.Refused},
+		{&raft.MovedOnError{BasedOn: 3, Changed: 5, Last: 9}, 409, api.Refused},
 		{&raft.InvalidChangeError{Reason: "no"}, 400, api.Refused},
 		{&raft.InvalidTransferError{To: 2, Reason: "no"}, 400, api.Refused},
 		{actors.ErrTransferFailed, 503, api.Refused},
@@ -308,6 +311,27 @@ func TestDoubtIsKept(t *testing.T) {
 				checkError(t, later.Error(), got, "", api.Unknown)
 			}
 		})
+	}
+}
+
+// TestAppliedEndsDoubt has an attempt whose outcome is unknown and then the word that the write was applied.
+func TestAppliedEndsDoubt(t *testing.T) {
+	leader, nodes := newFake(1, 1), direct{}
+	nodes.add(leader)
+	nodes.add(newFake(2, 1))
+	for _, node := range []string{"1", "2"} {
+		attempts := 0
+		leader.propose = func(context.Context, []byte) error {
+			if attempts++; attempts == 1 {
+				return actors.ErrIndeterminate
+			}
+			return actors.ErrSessionForgotten
+		}
+		got := nodes.ask(t, node, "PUT", "/v1/kv/k", `{"value":"v"}`, "Troupe-Session: 1", "Troupe-Seq: 1")
+		if got.status != 409 || attempts != 2 {
+			t.Errorf("node %s: %d after %d attempts", node, got.status, attempts)
+		}
+		checkError(t, "node "+node, got, "", api.Applied)
 	}
 }
 

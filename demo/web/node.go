@@ -22,7 +22,7 @@ func (s *Server) nodeRoutes() {
 	s.open("GET /v1/status", func(*http.Request) reply { return encode(statusOf(s.Group.Status())) })
 	s.open("GET /v1/log", s.log)
 	s.guarded("POST /v1/snapshot", s.snapshot)
-	s.open("GET /healthz", func(*http.Request) reply { return plain("ok\n") })
+	s.open("GET /healthz", s.healthy)
 	s.open("GET /readyz", s.ready)
 	if s.Chaos != nil {
 		s.guarded("POST /v1/chaos", s.chaos)
@@ -37,19 +37,41 @@ func statusOf(st actors.Status) api.Status {
 		Members: make([]api.Member, 0, len(st.Members)),
 	}
 	for _, m := range st.Members {
-		out.Members = append(out.Members, api.Member{
-			ID: uint64(m.ID), Raft: m.Addr, HTTP: m.Tag, Voter: m.Voter, Match: uint64(m.Match), Active: m.Active,
-		})
+		member := api.Member{ID: uint64(m.ID), Raft: m.Addr, HTTP: m.Tag, Voter: m.Voter, Match: uint64(m.Match), Active: m.Active, Doubt: m.Doubt}
+		if m.Trouble != nil {
+			member.Trouble = m.Trouble.Error()
+		}
+		out.Members = append(out.Members, member)
 	}
-	if st.Err != nil {
-		out.Error = st.Err.Error()
+	if st.Phase != actors.Running {
+		out.Phase = st.Phase.String()
+	}
+	if err := cmp.Or(st.Err, st.Trouble); err != nil {
+		out.Error = err.Error()
 	}
 	return out
 }
 
+// healthy says whether the replica is there, or comes back by itself. One that is down for good needs somebody to look at it.
+func (s *Server) healthy(*http.Request) reply {
+	st := s.Group.Status()
+	if st.Phase != actors.Failed && st.Phase != actors.Left {
+		return plain("ok\n")
+	}
+	words := "the replica is down for good"
+	if st.Err != nil {
+		words += ": " + st.Err.Error()
+	}
+	return s.refusal(&fault{status: http.StatusServiceUnavailable, words: words})
+}
+
 // ready says whether a leader is known and this node has caught up.
 func (s *Server) ready(*http.Request) reply {
-	if st := s.Group.Status(); st.Stopped || !st.CaughtUp || st.Leader == raft.None {
+	st := s.Group.Status()
+	if st.Trouble != nil {
+		return s.refusal(&fault{status: http.StatusServiceUnavailable, words: st.Trouble.Error()})
+	}
+	if st.Stopped || !st.CaughtUp || st.Leader == raft.None {
 		return s.refusal(&fault{status: http.StatusServiceUnavailable, words: "not caught up with a leader"})
 	}
 	return plain("ok\n")

@@ -223,6 +223,14 @@ func TestStatus(t *testing.T) {
 	if got := ask(t, "GET", at+"/v1/status", ""); got.body != want {
 		t.Errorf("got  %swant %s", got.body, want)
 	}
+	f.status.Members[0].Trouble, f.status.Phase = &actors.NoGroupError{Peer: 1, Group: 1}, actors.Restarting
+	got := ask(t, "GET", at+"/v1/status", "")
+	for _, want := range []string{`"active":true,"trouble":"`, `"error":"disk: no space left","phase":"restarting"}`} {
+		if !strings.Contains(got.body, want) {
+			t.Errorf("in a pause: %s lacks %s", got.body, want)
+		}
+	}
+	f.status.Phase = actors.Running
 	f.status.Stopped, f.status.Members, f.status.Err = true, nil, nil
 	if got := ask(t, "GET", at+"/v1/status", ""); !strings.Contains(got.body, `"role":"stopped"`) || !strings.Contains(got.body, `"members":[],"error":""`) {
 		t.Errorf("stopped: %s", got.body)
@@ -246,9 +254,16 @@ func TestProbes(t *testing.T) {
 	f.follow(raft.None)
 	check("/readyz", 503)
 	f.follow(1)
-	f.status.Stopped = true
-	check("/readyz", 503)
-	check("/healthz", 200)
+	f.status.Stopped, f.status.Err = true, errors.New("panic in Apply")
+	for phase, want := range map[actors.Phase]int{actors.Starting: 200, actors.Restarting: 200, actors.Failed: 503, actors.Left: 503} {
+		f.status.Phase = phase
+		check("/readyz", 503)
+		check("/healthz", want)
+	}
+	f.status.Phase = actors.Failed
+	if got := ask(t, "GET", at+"/healthz", ""); !strings.Contains(got.body, "down for good: panic in Apply") {
+		t.Errorf("healthz gives no reason: %s", got.body)
+	}
 }
 
 func TestLog(t *testing.T) {
@@ -319,8 +334,11 @@ func TestMembershipChanges(t *testing.T) {
 		`{"add":{"id":4,"raft":"a:1","http":"a:2","learner":true}}`: {AddLearners: []raft.Member{{ID: 4, Addr: "a:1", Tag: "a:2"}}},
 		`{"remove":3}`:  {Remove: []raft.NodeID{3}},
 		`{"promote":4}`: {Promote: []raft.NodeID{4}},
+		`{"readmit":4}`: {Readmit: []raft.NodeID{4}},
 		`{"change":{"voters":[1,{"id":2,"raft":"b:1","http":"b:2"}],"learners":[3]}}`: {
 			Voters: []raft.Member{{ID: 1}, {ID: 2, Addr: "b:1", Tag: "b:2"}}, Learners: []raft.Member{{ID: 3}}},
+		`{"remove":3,"force":true,"based_on":17}`:              {Remove: []raft.NodeID{3}, Force: true, BasedOn: 17},
+		`{"based_on":0,"change":{"voters":[1]},"force":false}`: {Voters: []raft.Member{{ID: 1}}},
 	} {
 		if res := ask(t, "POST", at+"/v1/members", text); res.status != 200 || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 			t.Errorf("%s: %d, %+v", text, res.status, got)

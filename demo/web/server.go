@@ -135,6 +135,7 @@ type reply struct {
 	body        []byte
 	retryAfter  string
 	notLeader   bool // says this node to one that passed a request on
+	applied     bool // the write happened, though its answer is gone
 }
 
 func (s *Server) write(w http.ResponseWriter, out reply) {

@@ -163,6 +163,15 @@ func (c *checker) eventsAt(s *server) (evs []event) {
 	if limit.Crashes > 0 {
 		evs = append(evs, event{kind: crash})
 	}
+	if limit.Losses > 0 && s.disk.hard.Term > 0 {
+		evs = append(evs, event{kind: lose, arg: everything})
+		if !c.scope.Wiped && s.disk.last() > s.disk.prev.Index {
+			evs = append(evs, event{kind: lose, arg: lastEntry})
+		}
+		if !c.scope.Wiped && s.disk.hard.Vote != raft.None {
+			evs = append(evs, event{kind: lose, arg: vote})
+		}
+	}
 	if n.CommitIndex() > n.Snapshot().Index && limit.Snapshots > 0 && !n.MembershipAt(n.CommitIndex()).IsZero() {
 		evs = append(evs, event{kind: snapshot}, event{kind: snapshot, arg: 1})
 	}
@@ -195,12 +204,9 @@ func (c *checker) eventsAt(s *server) (evs []event) {
 // start numbers the cluster's first state: nobody has a term yet.
 func (c *checker) start() error {
 	for i, id := range c.scope.ids() {
-		d := disk{}
-		if slices.Contains(c.scope.Voters, id) {
-			d.snapshot.Membership = raft.Membership{Voters: c.scope.Voters}
-		}
-		s := &server{id: id, disk: d}
-		node, err := raft.New(raft.Config{ID: id, ElectionMin: electionMin}, d.state(), c.nowAt(s))
+		d := disk{snapshot: raft.SnapshotMeta{Membership: c.founding(id)}}
+		s := &server{id: id, disk: d, life: 1}
+		node, err := raft.New(raft.Config{ID: id, ElectionMin: electionMin, Life: s.life}, d.state(), c.nowAt(s))
 		if err != nil {
 			return err
 		}
@@ -208,4 +214,12 @@ func (c *checker) start() error {
 		c.first.site[i] = c.siteNumber(c.serverNumber(s, origin{start: true}), 0)
 	}
 	return nil
+}
+
+// founding is the membership that a server begins with.
+func (c *checker) founding(id raft.NodeID) (m raft.Membership) {
+	if slices.Contains(c.scope.Voters, id) {
+		m.Voters = c.scope.Voters
+	}
+	return m
 }

@@ -4,7 +4,8 @@
 //
 // The network forgets nothing: what was sent once may arrive at any time, any number of times, in any order, or never. A
 // leader counts as having sent every AppendEntries that its log and commit index allow, since pacing is not safety. Patience may end
-// whenever. A disk writes in order and, with Scope.HoldSync, late; a crash is a restart from what was synced.
+// whenever. A disk writes in order and, with Scope.HoldSync, late; a crash is a restart from what was synced, a loss one from less than
+// that, by a server that knows it (it is in doubt): how a server comes to know is not in the model.
 //
 // Speed comes from numbering: a server's state, a message and a set of messages each exist once, and what an event does to a
 // server in a state is worked out once. A state of the cluster is then six small numbers, kept exactly and not as a hash.

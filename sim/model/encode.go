@@ -32,10 +32,12 @@ const (
 	plain    rule = iota
 	never         // constant, or derived from what is written anyway
 	moment        // a time of the past: how long ago, and nothing more once that is ElectionMin
+	end           // of a promise: how long from now, and nothing more once it has come
 	round         // of reads
 	inLead        // meaningless unless leading
 	lateSync      // meaningless unless leading, if writes are durable at once: whoever begins to lead confirms its log anew
 	sorted        // a set
+	doubt         // of servers that have gone back
 )
 
 // fieldRules names what is not plain. A name that no longer exists is a panic at the start.
@@ -43,22 +45,28 @@ var fieldRules = map[string]rule{
 	"raft.Node.cfg":       never,
 	"raft.Node.now":       never, // the clock is the model's
 	"raft.Node.contact":   moment,
+	"raft.Node.jumped":    moment,
 	"raft.Node.round":     round,
 	"raft.Node.termFirst": inLead,
 	"raft.Node.ballots":   sorted,
 	"raft.Node.durable":   lateSync,
+	"raft.Node.backers":   doubt,
 	"raft.Node.cut":       lateSync,
 	"raft.Node.cutLast":   lateSync,
 	"raft.peer.heard":     moment,
-	"raft.peer.sent":      moment,
+	"raft.peer.lease":     end,
+	"raft.peer.sent":      never, // it orders what is said of Applied, which the model does not step
 	"raft.peer.round":     round,
+	"raft.peer.vitals":    never, // a change of the model's is forced
+	"raft.peer.told":      moment,
+	"raft.promise.binds":  end,
 }
 
 func newEncoder(s Scope) *encoder {
 	e := &encoder{scope: s, rounds: s.Clock || s.Limit.Reads > 0, plans: map[reflect.Type][]rule{}}
 	found := 0
 	node := reflect.TypeFor[raft.Node]()
-	for _, t := range []reflect.Type{node, fieldType(node, "peers").Elem()} {
+	for _, t := range []reflect.Type{node, fieldType(node, "peers").Elem(), fieldType(node, "promise")} {
 		for _, r := range e.plan(t) {
 			if r != plain {
 				found++
@@ -141,6 +149,10 @@ func (e *encoder) field(v reflect.Value, r rule) {
 		if e.scope.Clock {
 			e.b = binary.AppendVarint(e.b, max(v.Int(), int64(e.now)-electionMin)-int64(e.now))
 		}
+	case end:
+		if e.scope.Clock {
+			e.b = binary.AppendVarint(e.b, max(v.Int(), int64(e.now))-int64(e.now))
+		}
 	case round:
 		if e.rounds {
 			e.value(v)
@@ -155,6 +167,10 @@ func (e *encoder) field(v reflect.Value, r rule) {
 		}
 	case sorted:
 		e.set(v)
+	case doubt:
+		if e.scope.Limit.Losses > 0 {
+			e.set(v)
+		}
 	}
 }
 
@@ -184,6 +200,10 @@ func (e *encoder) server(s *server) []byte {
 	e.value(reflect.ValueOf(&s.pending).Elem())
 	e.uint(uint64(s.spoken))
 	e.uint(uint64(s.now))
+	if e.scope.Limit.Losses > 0 {
+		e.uint(s.life)
+		e.value(reflect.ValueOf(&s.once).Elem())
+	}
 	return e.b
 }
 

@@ -36,6 +36,10 @@ func TestFaults(t *testing.T) {
 			with(three, func(s *Scope) { s.Terms, s.Clock, s.Quiet, s.Limit = 2, true, true, Limit{Timeouts: 2, Ticks: 1} }),
 			faults{fastClock: 2}, "Lease", nil, 18,
 		},
+		"a loss goes unnoticed": {
+			with(three, func(s *Scope) { s.Terms, s.Quiet, s.Limit = 2, true, Limit{Timeouts: 2, Losses: 1} }),
+			faults{confident: true}, "Election Safety", nil, 6,
+		},
 		"old answers pass for new": {
 			with(three, func(s *Scope) { s.Terms, s.Quiet, s.Limit = 2, true, Limit{Timeouts: 2, Reads: 1} }),
 			faults{oldRounds: true}, "Linearizable Read", nil, 14,

@@ -99,6 +99,12 @@ var full = []Scope{
 		s.Limit = Limit{Timeouts: 3, Changes: 1, Snapshots: 1}
 		s.Golden = Figures{States: 942639, Transitions: 5302256, Depth: 28}
 	}),
+	with(three, func(s *Scope) {
+		s.Name, s.About = "gone back, full", "a server loses its vote, an entry or everything, and is trusted again"
+		s.Terms, s.Quiet = 2, true
+		s.Limit = Limit{Timeouts: 2, Losses: 1}
+		s.Golden = Figures{States: 1427477, Transitions: 7589704, Depth: 33}
+	}),
 	with(two, func(s *Scope) {
 		s.Name, s.About = "snapshots of changes, full", "a log is compacted in the middle of a replacement, and one crashes"
 		s.Terms, s.Targets = 2, swap

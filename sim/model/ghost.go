@@ -79,7 +79,7 @@ func (c *checker) rememberCommits(g *ghost, next *state, before, after *server, 
 		}
 		holders := 0
 		for k := range c.scope.Servers {
-			if c.servers[c.sites[next.site[k]].server].disk.holds(i, term) {
+			if c.servers[c.sites[next.site[k]].server].held(i, term) {
 				holders |= 1 << k
 			}
 		}
@@ -135,7 +135,7 @@ func (c *checker) rememberRead(g *ghost, o *outcome, s *server) error {
 			return c.violation("Linearizable Read", "server %d answers a read at %d, but %d was committed when it was asked", s.id, o.read-1, g.floor-1)
 		}
 		g.floor, g.reader = 0, 0
-	case o.lost || o.event.kind == crash:
+	case o.lost || o.event.kind == crash || o.event.kind == lose:
 		g.floor, g.reader = 0, 0
 	}
 	return nil

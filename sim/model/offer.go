@@ -72,7 +72,7 @@ func runs(shape raft.Shape, first, last raft.Index) []raft.Run {
 // beat sends a heartbeat to everybody.
 func (st *step) beat() {
 	c, n := st.c, st.s.node
-	if n.Role() != raft.Leader || !c.enc.rounds {
+	if n.Role() != raft.Leader || !c.enc.rounds && c.scope.Limit.Losses == 0 {
 		return
 	}
 	commit := n.CommitIndex()

@@ -93,4 +93,16 @@ var quick = []Scope{
 		s.Limit = Limit{Timeouts: 2, Changes: 1, Snapshots: 1}
 		s.Golden = Figures{States: 38897, Transitions: 166065, Depth: 22}
 	}),
+	with(three, func(s *Scope) {
+		s.Name, s.About = "gone back", "a server loses everything that it had, and is trusted again, as far as a vote that it forgot goes"
+		s.Terms, s.Quiet, s.Wiped, s.Depth = 2, true, true, 16
+		s.Limit = Limit{Timeouts: 3, Losses: 1}
+		s.Golden = Figures{States: 424291, Transitions: 1685951, Depth: 16}
+	}),
+	with(two, func(s *Scope) {
+		s.Name, s.About = "one of two gone back", "one of two voters loses its vote, an entry or everything"
+		s.Servers, s.Terms, s.Quiet = 2, 2, true
+		s.Limit = Limit{Timeouts: 2, Losses: 1, Proposals: 1}
+		s.Golden = Figures{States: 23442, Transitions: 91420, Depth: 23}
+	}),
 }

@@ -9,7 +9,7 @@ import (
 // judge looks at what one server's step did to that server.
 func (st *step) judge(ev event) {
 	a, b := st.s.node, st.before.node
-	if ev.kind != crash {
+	if ev.kind != crash && ev.kind != lose {
 		if a.CommitIndex() < b.CommitIndex() {
 			st.blame("Commit Monotonic", "server %d: from %d to %d", st.s.id, b.CommitIndex(), a.CommitIndex())
 		}

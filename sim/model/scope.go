@@ -30,6 +30,9 @@ type Scope struct {
 	// every promise has run out by the time it is looked at, and whoever loses patience has a quorum's prevotes.
 	Clock bool
 
+	// Wiped makes every loss one of everything; otherwise it may be the vote or the last entry alone.
+	Wiped bool
+
 	Limit   Limit
 	Targets []raft.Membership // what a leader is asked to change to
 	Depth   int               // go no farther than so many events from the start; 0: to the end
@@ -54,6 +57,7 @@ type Limit struct {
 	Ticks     int // of the clock that all servers share; an ElectionMin is two
 	Beats     int // rounds of heartbeats, beyond those that the rules ask for
 	Transfers int
+	Losses    int // restarts from a disk that has lost something, and knows it
 }
 
 // Figures are what exhausting a scope comes to.
@@ -81,6 +85,7 @@ const (
 	ticks
 	beats
 	transfers
+	losses
 	costs // how many
 )
 
@@ -88,6 +93,7 @@ func (l Limit) of() [costs]uint32 {
 	return [costs]uint32{
 		timeouts: uint32(l.Timeouts), proposals: uint32(l.Proposals), crashes: uint32(l.Crashes), changes: uint32(l.Changes),
 		snapshots: uint32(l.Snapshots), reads: uint32(l.Reads), ticks: uint32(l.Ticks), beats: uint32(l.Beats), transfers: uint32(l.Transfers),
+		losses: uint32(l.Losses),
 	}
 }
 
@@ -134,4 +140,5 @@ type faults struct {
 	forgeCommit bool        // appends arrive with a commit index one too high
 	fastClock   raft.NodeID // this server's clock runs at double speed
 	oldRounds   bool        // heartbeats are answered as if they were the latest
+	confident   bool        // a disk that has lost something does not know it
 }

@@ -180,7 +180,7 @@ func (c *checker) follow(st state, i int, e edge, o *outcome) (state, error) {
 	for k := range c.scope.Servers {
 		next.site[k] = c.arrive(next.site[k], o.to[k])
 	}
-	if o.told || o.asked || o.read != 0 || o.lost || o.event.kind == crash {
+	if o.told || o.asked || o.read != 0 || o.lost || o.event.kind == crash || o.event.kind == lose {
 		before := c.servers[c.sites[st.site[i]].server]
 		if err := c.remember(&next, i, before, o); err != nil {
 			return next, err

@@ -20,6 +20,8 @@ type server struct {
 	pending []write       // issued, not synced; oldest first
 	spoken  raft.NodeID   // the vote in the term on disk that the others were told of, before or after a crash
 	now     time.Duration // with Scope.Clock
+	life    uint64        // with Limit.Losses: it started that often
+	once    []disk        // what was on its disk each time before that lost something
 
 	// What follows from the above.
 	first  raft.Index  // the index before log's
@@ -31,7 +33,7 @@ type server struct {
 }
 
 func (s *server) clone() *server {
-	c := &server{id: s.id, node: s.node.Clone(), disk: s.disk.clone(), spoken: s.spoken, now: s.now}
+	c := &server{id: s.id, node: s.node.Clone(), disk: s.disk.clone(), spoken: s.spoken, now: s.now, life: s.life, once: slices.Clone(s.once)}
 	c.pending = slices.Clone(s.pending)
 	for i := range c.pending {
 		c.pending[i].held = slices.Clone(c.pending[i].held)
@@ -49,6 +51,11 @@ func (s *server) derive(clock bool) {
 	until, ok := s.node.LeaseUntil()
 	s.lease = clock && ok && s.now < until
 	s.outcomes = map[event]uint32{}
+}
+
+// held reports whether the entry is on the server's disk, or was before that lost something.
+func (s *server) held(i raft.Index, term raft.Term) bool {
+	return s.disk.holds(i, term) || slices.ContainsFunc(s.once, func(d disk) bool { return d.holds(i, term) })
 }
 
 func (s *server) String() string {

@@ -91,6 +91,9 @@ func (st *step) happen(ev event) {
 	switch ev.kind {
 	case hear:
 		l := c.letters[ev.arg]
+		if _, beat := l.message.(*raft.Heartbeat); beat && c.scope.Limit.Losses > 0 && !n.InDoubt(st.s.id) {
+			return // they are sent for those in doubt to answer; others hear as much from an AppendEntries
+		}
 		st.about = l.message.MsgTerm()
 		var with []raft.Change
 		if m, ok := l.message.(*raft.AppendEntries); ok {
@@ -106,7 +109,7 @@ func (st *step) happen(ev event) {
 	case propose:
 		st.run(raft.Propose{Count: 1}, nil)
 	case change:
-		st.run(raft.ChangeMembership{Target: c.scope.Targets[ev.arg]}, nil)
+		st.run(raft.ChangeMembership{Target: c.scope.Targets[ev.arg], Force: true}, nil)
 	case snapshot:
 		i := n.CommitIndex()
 		t, _ := n.TermAt(i)
@@ -126,6 +129,8 @@ func (st *step) happen(ev event) {
 		st.beat()
 	case transfer:
 		st.run(raft.Transfer{To: raft.NodeID(ev.arg)}, nil)
+	case lose:
+		st.lose(ev.arg)
 	}
 }
 
@@ -149,6 +154,9 @@ func (st *step) losePatience() {
 func (st *step) run(ev raft.Event, with []raft.Change) {
 	s, c := st.s, st.c
 	eff := s.node.Step(c.nowAt(s), ev)
+	if eff.Impossible != nil && c.scope.faults == (faults{}) { // every server is correct, what it has lost included
+		st.blame("Nobody Sends The Impossible", "server %d: %v", s.id, eff.Impossible)
+	}
 	if eff.Ack != nil {
 		w := write{hard: eff.Hard, reset: eff.Reset, ack: *eff.Ack}
 		for _, a := range eff.Append {
@@ -236,12 +244,34 @@ func (st *step) crash() {
 	if f.forgetTail && s.disk.last() > s.disk.prev.Index {
 		s.disk.truncate(s.disk.last())
 	}
-	node, err := raft.New(raft.Config{ID: s.id, ElectionMin: electionMin}, s.disk.state(), st.c.nowAt(s))
+	st.restart()
+}
+
+func (st *step) restart() {
+	s := st.s
+	s.life++
+	node, err := raft.New(raft.Config{ID: s.id, ElectionMin: electionMin, Life: s.life}, s.disk.state(), st.c.nowAt(s))
 	if err != nil {
 		st.blame("Restart", "server %d does not start again: %v", s.id, err)
 		return
 	}
 	s.node = node
+}
+
+// lose restarts the server from a disk that has lost something. What was once on it stays in the cluster's memory.
+func (st *step) lose(what uint32) {
+	s := st.s
+	s.once, s.pending, s.spoken = append(s.once, s.disk.clone()), nil, raft.None
+	switch what {
+	case everything:
+		s.disk = disk{snapshot: raft.SnapshotMeta{Membership: st.c.founding(s.id)}}
+	case lastEntry:
+		s.disk.truncate(s.disk.last())
+	case vote:
+		s.disk.hard.Vote = raft.None
+	}
+	s.disk.hard.Doubt = !st.c.scope.faults.confident
+	st.restart()
 }
 
 // nowAt is the time of a step at s.

@@ -114,6 +114,14 @@ func (r *renaming) message(m raft.Message) raft.Message {
 		c := *m
 		c.Leader = r.id(m.Leader)
 		return &c
+	case *raft.Recall:
+		c := *m
+		c.Leader = r.id(m.Leader)
+		return &c
+	case *raft.Trust:
+		c := *m
+		c.Leader = r.id(m.Leader)
+		return &c
 	}
 	return m // names nobody
 }

@@ -2,6 +2,7 @@ package model
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 
 	"github.com/troupe-raft/troupe/raft"
@@ -25,7 +26,8 @@ func (c *checker) letterNumber(l letter) uint32 {
 	return n
 }
 
-// post gives the message its number, without what the rules never look at. False when the network loses it for sure.
+// post gives the message its number, without what the rules never look at, and without the founders, which are the same everywhere. False when
+// the network loses it for sure.
 // Asked is the term of the message that it answers, if it does.
 func (c *checker) post(from, to raft.NodeID, m raft.Message, asked raft.Term) (uint32, bool) {
 	refusal, stale := false, m.MsgTerm() > asked
@@ -34,15 +36,33 @@ func (c *checker) post(from, to raft.NodeID, m raft.Message, asked raft.Term) (u
 		if o.PreVote && !c.scope.Clock {
 			return 0, false // see losePatience
 		}
+		v := *o
+		v.Founders = 0
+		m = &v
 	case *raft.AppendEntriesReply:
 		refusal = !o.Success
-		m = &raft.AppendEntriesReply{Term: o.Term, Success: o.Success, Match: o.Match} // the rest is for the syncer
+		m = &raft.AppendEntriesReply{Term: o.Term, Success: o.Success, Match: o.Match, Doubt: o.Doubt} // the rest is for the syncer
+		if refusal {
+			m.(*raft.AppendEntriesReply).Prev = 1 << 60 // no reason to look into what it acknowledged
+		}
 	case *raft.RequestVoteReply:
 		refusal = !o.Granted
-	case *raft.InstallSnapshotReply, *raft.HeartbeatReply:
+	case *raft.InstallSnapshotReply:
 		refusal = stale
+	case *raft.Recall:
+		r := *o
+		if !c.scope.Clock {
+			r.Sent = 0
+		}
+		m = &r
+	case *raft.HeartbeatReply:
+		refusal = stale
+		h := *o
+		h.Last = math.MaxUint64 // the same
+		m = &h
 	case *raft.Heartbeat:
 		h := *o
+		h.Founders = 0
 		if !c.enc.rounds {
 			h.Round = 0
 		}
@@ -130,7 +150,7 @@ func (c *checker) union(a, b uint32) uint32 {
 // alive numbers the part of a set that can still do something to server number. What is dropped does nothing now, which is tried, and
 // nothing in any future: a term that is on disk never comes back, and nobody leads a term twice.
 func (c *checker) alive(number, set uint32) uint32 {
-	if c.scope.keepDead {
+	if c.scope.keepDead || c.scope.Limit.Losses > 0 { // a term that is on disk may come back
 		return set
 	}
 	s := c.servers[number]

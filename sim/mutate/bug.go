@@ -20,7 +20,7 @@ type Bug struct {
 	Number    int
 	Name      string // of the file, without number and ending
 	Title     string
-	Reference string // where the bug was told
+	Reference string // where the bug was told: addresses, or "ours"
 	Catches   []Catch
 	Edits     []Edit
 	Absent    string        // why it cannot be injected, if so
@@ -41,7 +41,7 @@ type Edit struct {
 	Find, Replace string
 }
 
-var fileName = regexp.MustCompile(`^([0-9]{2})-([a-z0-9-]+)\.txtar$`)
+var fileName = regexp.MustCompile(`^([0-9]{2,3})-([a-z0-9-]+)\.txtar$`)
 
 // readBugs reads the injections in folder, by number.
 func readBugs(folder string) ([]Bug, error) {

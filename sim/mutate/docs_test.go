@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// known is how many bugs there are: the list is meant to be whole.
-const known = 36
+// historic is how many bugs of others there are: that list is meant to be whole. Those after them are our own.
+const historic = 36
 
 func repository(t *testing.T) (root string, bugs []Bug) {
 	t.Helper()
@@ -46,8 +46,8 @@ func TestDocsAgreeWithInjections(t *testing.T) {
 		}
 		rows[n] = cells
 	}
-	if len(bugs) != known || len(rows) != known {
-		t.Errorf("%d injections, %d rows; %d bugs are known", len(bugs), len(rows), known)
+	if len(bugs) < historic || len(rows) != len(bugs) {
+		t.Errorf("%d injections, %d rows; %d historic bugs are known", len(bugs), len(rows), historic)
 	}
 	test := regexp.MustCompile("`(Test\\w+)`")
 	for _, b := range bugs {
@@ -57,6 +57,9 @@ func TestDocsAgreeWithInjections(t *testing.T) {
 			continue
 		}
 		for _, url := range strings.Fields(b.Reference) {
+			if url == "ours" {
+				continue // nobody else has told of it
+			}
 			if !strings.Contains(cells[2], "("+url+")") {
 				t.Errorf("bug %d: the row does not link %s", b.Number, url)
 			}

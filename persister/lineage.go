@@ -1,0 +1,179 @@
+package persister
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/cockroachdb/errors/oserror"
+
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// The file with what the store knows of other nodes: one line of JSON with its checksum, as IDENTITY.
+const (
+	peersName = "PEERS"
+	peersTemp = "PEERS.tmp"
+)
+
+// A lineage is which start on this folder the present one is, and which starts of others it has met.
+type lineage struct {
+	mu    sync.Mutex
+	self  raft.Incarnation
+	spoke bool // self is on the disk
+	peers map[raft.NodeID]raft.Acquaintance
+}
+
+// acquainted is a raft.Acquaintance in PEERS.
+type acquainted struct {
+	Node       raft.NodeID `json:"node"`
+	Store      uint64      `json:"store"`
+	Start      uint64      `json:"start"`
+	Nonce      uint64      `json:"nonce"`
+	Forked     bool        `json:"forked,omitempty"`
+	Readmitted bool        `json:"readmitted,omitempty"`
+}
+
+// drawn is a random number that nobody else has drawn; never 0.
+func drawn() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return max(binary.BigEndian.Uint64(b[:]), 1)
+}
+
+// begin reads PEERS and decides which start this is. A folder of a release without incarnations gets its store now.
+func (l *lineage) begin(h *home) error {
+	l.self = raft.Incarnation{Store: cmp.Or(h.id.Store, drawn()), Start: h.id.Start + 1, Nonce: drawn()}
+	l.peers = map[raft.NodeID]raft.Acquaintance{}
+	path := h.path(peersName)
+	b, err := readFile(h.fs, path)
+	switch {
+	case oserror.IsNotExist(err):
+		return nil
+	case err != nil:
+		return failed(path, "cannot be read", err)
+	}
+	line, ok := unsummed(b)
+	if !ok {
+		return refuse(path, ErrDamaged, "is damaged: its checksum is wrong")
+	}
+	var list []acquainted
+	if err := json.Unmarshal(line, &list); err != nil {
+		return refuse(path, errors.Join(ErrDamaged, err), "cannot be understood: %v", err)
+	}
+	for _, p := range list {
+		l.peers[p.Node] = raft.Acquaintance{Incarnation: raft.Incarnation{Store: p.Store, Start: p.Start, Nonce: p.Nonce}, Forked: p.Forked, Readmitted: p.Readmitted}
+	}
+	return nil
+}
+
+// Incarnation is this start on this folder. Others must not hear of it before Speak has returned it.
+func (s *Store) Incarnation() raft.Incarnation {
+	s.lineage.mu.Lock()
+	defer s.lineage.mu.Unlock()
+	return s.lineage.self
+}
+
+// Speak returns this start once it is on the disk, so that every later start counts above it. Starts that never spoke to anybody do not count:
+// an older copy of the folder must not reach the number of what it was copied from by failing to start again and again. Errors are the
+// store's failure.
+func (s *Store) Speak() (raft.Incarnation, error) {
+	l := &s.lineage
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.spoke {
+		return l.self, nil
+	}
+	return l.self, s.become(l.self)
+}
+
+// Renew makes this folder another one, with a new Incarnation.Store, from now on: it is known to be a copy of a folder that lives on or lived
+// longer, and must never be taken for that one again. Errors are the store's failure.
+func (s *Store) Renew() (raft.Incarnation, error) {
+	l := &s.lineage
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := raft.Incarnation{Store: drawn(), Start: 1, Nonce: drawn()}
+	return next, s.become(next)
+}
+
+// become writes who this start is. The caller holds the lineage's lock.
+func (s *Store) become(i raft.Incarnation) error {
+	id := s.home.id
+	id.Store, id.Start = i.Store, i.Start
+	if err := s.note(func() error { return s.home.identifyAs(id) }); err != nil {
+		return err
+	}
+	s.lineage.self, s.lineage.spoke = i, true
+	return nil
+}
+
+// Met returns how other nodes were met last.
+func (s *Store) Met() map[raft.NodeID]raft.Acquaintance {
+	s.lineage.mu.Lock()
+	defer s.lineage.mu.Unlock()
+	peers := make(map[raft.NodeID]raft.Acquaintance, len(s.lineage.peers))
+	for node, p := range s.lineage.peers {
+		peers[node] = p
+	}
+	return peers
+}
+
+// Meet notes how a node was met last; the zero Acquaintance forgets it. It is durable when Meet returns. Errors are the store's failure.
+func (s *Store) Meet(node raft.NodeID, a raft.Acquaintance) error {
+	l := &s.lineage
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.peers[node] == a {
+		return nil
+	}
+	list := []acquainted{}
+	for n, p := range l.peers {
+		if n != node {
+			list = append(list, remembered(n, p))
+		}
+	}
+	if a != (raft.Acquaintance{}) {
+		list = append(list, remembered(node, a))
+	}
+	slices.SortFunc(list, func(a, b acquainted) int { return cmp.Compare(a.Node, b.Node) })
+	line, err := json.Marshal(list)
+	if err != nil {
+		panic(err) // no field can fail
+	}
+	h := s.home
+	if err := s.note(func() error { return replaceFile(h.fs, h.path(peersTemp), h.path(peersName), summed(line)) }); err != nil {
+		return err
+	}
+	if a == (raft.Acquaintance{}) {
+		delete(l.peers, node)
+	} else {
+		l.peers[node] = a
+	}
+	return nil
+}
+
+func remembered(node raft.NodeID, a raft.Acquaintance) acquainted {
+	return acquainted{Node: node, Store: a.Store, Start: a.Start, Nonce: a.Nonce, Forked: a.Forked, Readmitted: a.Readmitted}
+}
+
+// note writes one of the small files while the folder is the store's. A write that fails ends the store, as any other does.
+func (s *Store) note(write func() error) error {
+	if !s.use() {
+		return errors.Join(ErrClosed, s.Failed())
+	}
+	defer s.users.Done()
+	if err := s.Failed(); err != nil {
+		return err
+	}
+	if err := write(); err != nil {
+		s.fail(fmt.Errorf("noting who is who: %w", err))
+		return s.Failed()
+	}
+	return nil
+}

@@ -27,8 +27,11 @@ func (d *dice) index() Index   { return Index(d.upTo(12)) }
 func (d *dice) entry() EntryID { return EntryID{d.index(), d.term()} }
 
 func (d *dice) term() Term {
-	if len(d.b) > 1 && d.b[0] == 254 && d.b[1] > 128 { // now and then one that has no next
+	if len(d.b) > 1 && d.b[0] == 254 && d.b[1] > 192 { // now and then one that has no next
 		return 1<<64 - 1 - Term(d.upTo(3))
+	}
+	if len(d.b) > 1 && d.b[0] == 254 && d.b[1] > 128 { // or the last that a disk may hold
+		return greatestTerm - Term(d.upTo(3))
 	}
 	return Term(d.upTo(7))
 }

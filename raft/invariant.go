@@ -110,6 +110,10 @@ func (st State) validate() error {
 	}
 	snap := EntryID{Index: st.Snapshot.Index, Term: st.Snapshot.Term}
 	switch {
+	case st.Hard.Term > greatestTerm:
+		return bad("the term is %d", st.Hard.Term)
+	case log.Last() > greatestIndex || snap.Index > greatestIndex:
+		return bad("the log ends at entry %d, and the snapshot at %d", log.Last(), snap.Index)
 	case log.LastID().Term > st.Hard.Term:
 		return bad("the log ends in term %d, but the server's term is %d", log.LastID().Term, st.Hard.Term)
 	case st.Hard.Term == 0 && st.Hard.Vote != None:

@@ -27,6 +27,13 @@ const smallTermJump Term = 1 << 16
 // maxIndex bounds the indexes in messages: far beyond any log, and so far from the greatest that none overflows.
 const maxIndex Index = 1 << 62
 
+// greatestTerm and greatestIndex bound what a disk may hold. No server gets from the bounds of messages to these in a
+// lifetime, by its own elections and proposals; and from these none gets to numbers that have no next.
+const (
+	greatestTerm  Term  = 1 << 63
+	greatestIndex Index = 1 << 63
+)
+
 // longestPromise bounds what a follower may promise, as Config bounds ElectionMin.
 const longestPromise = 1000 * time.Hour
 

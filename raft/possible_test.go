@@ -12,7 +12,7 @@ import (
 // One message must not bring a cluster to a term that has no next: it is refused, whatever kind it is of. Where it would have been taken for its
 // term if that were lower, this server comes nearer by what it would have believed, and not at all beyond what messages may have.
 func TestTermsThatNobodyReachesAreRefused(t *testing.T) {
-	for _, own := range []Term{0, 4, 1 << 40, maxTerm - MaxTermJump, maxTerm, 1<<64 - 1} {
+	for _, own := range []Term{0, 4, 1 << 40, maxTerm - MaxTermJump, maxTerm, greatestTerm} {
 		for _, jump := range []Term{MaxTermJump, MaxTermJump + 1, 3*MaxTermJump + 1, maxTerm - own, maxTerm + 1 - own, 1<<64 - 1 - own} {
 			if own+jump < own || own+jump > maxTerm && jump <= MaxTermJump && own < maxTerm {
 				continue

@@ -33,6 +33,9 @@ func TestNewRefusesImpossibleStates(t *testing.T) {
 		"change outside":              {Hard: HardState{Term: 3}, Runs: []Run{{1, 2, 1}}, Changes: []Change{{3, in}}},
 		"changes out of order":        {Hard: HardState{Term: 3}, Runs: []Run{{1, 2, 1}}, Changes: []Change{{2, in}, {1, in}}},
 		"bad change":                  {Hard: HardState{Term: 3}, Runs: []Run{{1, 2, 1}}, Changes: []Change{{2, Membership{}}}},
+		"a term without a next":       {Hard: HardState{Term: 1<<64 - 1}},
+		"an entry without a next":     {Hard: HardState{Term: 3}, Runs: []Run{{1, 1<<64 - 1, 1}}},
+		"a snapshot without a next":   {Hard: HardState{Term: 3}, Snapshot: SnapshotMeta{Index: 1<<64 - 1, Term: 2, Membership: in}},
 		"snapshot contradicts change": {Hard: HardState{Term: 3}, Snapshot: snap, Runs: []Run{{1, 6, 2}}, Changes: []Change{{4, voters(1)}}},
 	} {
 		n, err := New(Config{ID: 1, ElectionMin: time.Second}, st, 0)

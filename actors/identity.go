@@ -181,12 +181,13 @@ func (g *guard) Entered(node raft.NodeID, i raft.Incarnation, s raft.Standing) {
 	if before == raft.Older && s == raft.Wiped { // the older copy, which has become a folder of its own
 		s = before
 	}
+	moved := s.Counts() != before.Counts() || g.met[node].Readmitted && g.entered[node] != i
 	g.entered[node], g.judging[node] = i, s
 	if !s.Counts() {
 		g.odd.Store(true)
 	}
 	g.mu.Unlock()
-	if s.Counts() != before.Counts() {
+	if moved {
 		g.nudge(node)
 	}
 }
@@ -198,12 +199,30 @@ func (g *guard) Pass(from raft.NodeID, i raft.Incarnation, batch []remote.Envelo
 		return batch
 	}
 	known := g.Known(from)
-	if !known.Known() || !known.Readmitted && !known.Forked && (known.Store == i.Store || !i.Known()) {
-		return batch
-	}
 	return slices.DeleteFunc(batch, func(e remote.Envelope) bool {
-		return decides(e.Message) && ((known.Forked && known.Store == i.Store) || !i.Known() || g.host.storeIn(e.Group, from) != i.Store)
+		return decides(e.Message) && !decider(known, i, g.host.storeIn(e.Group, from))
 	})
+}
+
+// decider reports whether a node that was met as known, and calls as i, may decide in a group whose membership names that folder for it, or
+// none. A membership is in force before it is known to be committed: its word counts whatever this node remembers.
+func decider(known raft.Acquaintance, i raft.Incarnation, named uint64) bool {
+	switch {
+	case known.Forked && (known.Store == i.Store || !i.Known()):
+		return false
+	case named != 0:
+		return i.Known() && i.Store == named
+	case !known.Known():
+		return true
+	}
+	return !known.Readmitted && (known.Store == i.Store || !i.Known())
+}
+
+// inForce follows a membership that came into force: where it names folders, Pass has to look.
+func (g *guard) inForce(m raft.Membership) {
+	if g != nil && slices.ContainsFunc(m.Members, func(m raft.Member) bool { return m.Store != 0 }) {
+		g.odd.Store(true)
+	}
 }
 
 // decides says whether a message asks for a vote, or is one, or acknowledges something.
@@ -277,6 +296,8 @@ func (g *guard) objection(node raft.NodeID, store uint64) error {
 	i, e := g.entered[node], IdentityError{Peer: node, By: g.host.cfg.Node, Standing: g.judging[node]}
 	if node == g.host.cfg.Node {
 		i, e = g.self, g.judged
+	} else if e.Standing.Counts() && g.met[node].Readmitted && i.Known() { // by another group: in this one it is not
+		e.Standing = raft.Wiped
 	}
 	if e.Standing.Counts() || i.Known() && i.Store == store {
 		return nil
@@ -284,8 +305,9 @@ func (g *guard) objection(node raft.NodeID, store uint64) error {
 	return &e
 }
 
-// newcomer returns the folder that a node runs on which does not count. Errors are *ReadmitError.
-func (g *guard) newcomer(node raft.NodeID) (uint64, error) {
+// newcomer returns the folder that a node runs on which does not count where the membership names that one for it, or none. It may count
+// in other groups. Errors are *ReadmitError.
+func (g *guard) newcomer(node raft.NodeID, named uint64) (uint64, error) {
 	if g == nil {
 		return 0, &ReadmitError{node, "the store of this node does not tell folders apart"}
 	}
@@ -297,38 +319,16 @@ func (g *guard) newcomer(node raft.NodeID) (uint64, error) {
 		return 0, &ReadmitError{node, "it leads"}
 	case !i.Known():
 		return 0, &ReadmitError{node, "it has not called the leader: start it, on the folder that it is to have"}
-	case i.Store == known.Store:
+	case i.Store == known.Store && (!known.Readmitted || i.Store == named):
 		return 0, &ReadmitError{node, "the leader knows it by the folder that it runs on"}
 	}
 	return i.Store, nil
 }
 
-// settled follows a membership that is committed: folders that it names are let in, and nodes that it drops are forgotten, unless another group
-// here has them. It may write to the disk, which is rare enough to be done on the group's own turn.
-func (g *guard) settled(group raft.GroupID, before, now raft.Membership) {
-	if g == nil {
-		return
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, m := range now.Members {
-		if m.ID != g.host.cfg.Node {
-			_ = g.remember(m.ID, g.met[m.ID].Readmit(m.Store, g.entered[m.ID])) // the store's failure, which says so itself
-		}
-	}
-	for _, id := range before.IDs() {
-		if !now.Has(id) && !g.host.hasElsewhere(group, id) {
-			_ = g.remember(id, raft.Acquaintance{})
-			delete(g.judging, id)
-		}
-	}
-}
-
-// hasElsewhere says whether another group on this host has the node as a member.
-func (h *Host) hasElsewhere(group raft.GroupID, node raft.NodeID) bool {
-	return slices.ContainsFunc(h.running(), func(g *Group) bool {
-		return g.id != group && slices.ContainsFunc(g.Status().Members, func(m MemberStatus) bool { return m.ID == node })
-	})
+// newcomer is guard.newcomer for the membership in force.
+func (r *replica) newcomer(node raft.NodeID) (uint64, error) {
+	m, _ := r.node.Membership().Member(node)
+	return r.host.guard.newcomer(node, m.Store)
 }
 
 // greetAll makes this start known to all members, not only to those whom the group has something to tell.
@@ -337,20 +337,6 @@ func (r *replica) greetAll() {
 		for _, id := range r.peers() {
 			t.Greet(id)
 		}
-	}
-}
-
-// settle follows the membership in force once it is committed.
-func (r *replica) settle(to raft.Index) {
-	at := r.node.MembershipIndex()
-	if at > to || r.settledAt == at+1 {
-		return
-	}
-	now := r.node.Membership()
-	r.host.guard.settled(r.cfg.Group, r.settled, now)
-	r.settled, r.settledAt = now, at+1
-	for _, id := range now.IDs() {
-		r.identify(id)
 	}
 }
 

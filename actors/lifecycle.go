@@ -109,7 +109,8 @@ func (r *replica) begin(node *raft.Node, snapshot raft.SnapshotMeta, bytes int) 
 	r.orderApplier(snapshot)
 	r.host.route(r)
 	r.publish()
-	r.settled, r.settledAt, r.toldBack = node.MembershipAt(r.commit.Index), 0, false
+	r.host.guard.inForce(node.Membership())
+	r.settled, r.settledAt, r.toldBack = undropped(node.MembershipAt(r.commit.Index), node.Membership()), 0, false
 	r.settle(r.commit.Index)
 	r.greetAll()
 	r.identityMoved(r.host.cfg.Node)

@@ -32,7 +32,7 @@ func (p *pendingChange) start(r *replica, q *request) {
 		q.refuse(err)
 		return
 	}
-	target, err := q.change.apply(r.node.Membership(), r.host.guard.newcomer)
+	target, err := q.change.apply(r.node.Membership(), r.newcomer)
 	if err != nil {
 		q.refuse(err)
 		return

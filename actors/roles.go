@@ -118,6 +118,7 @@ func (r *replica) membershipMoved(c raft.Change) {
 	r.host.learnAddresses(r.effective.Membership, c.Membership)
 	r.forgetTroubles(r.effective.Membership, c.Membership)
 	r.effective = c
+	r.host.guard.inForce(c.Membership)
 	r.greetAll()
 	if r.leader.Role == raft.Leader {
 		r.reachAll()

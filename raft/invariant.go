@@ -112,6 +112,10 @@ func (st State) validate() error {
 	switch {
 	case st.Hard.Term > greatestTerm:
 		return bad("the term is %d", st.Hard.Term)
+	case snap.Term > greatestTerm: // a start takes it over where the write of the term was lost
+		return bad("the snapshot ends with term %d", snap.Term)
+	case st.Hard.Promise < 0 || st.Hard.Promise > longestPromise:
+		return bad("a promise of %v", st.Hard.Promise)
 	case log.Last() > greatestIndex || snap.Index > greatestIndex:
 		return bad("the log ends at entry %d, and the snapshot at %d", log.Last(), snap.Index)
 	case log.LastID().Term > st.Hard.Term:

@@ -36,6 +36,9 @@ func TestNewRefusesImpossibleStates(t *testing.T) {
 		"a term without a next":       {Hard: HardState{Term: 1<<64 - 1}},
 		"an entry without a next":     {Hard: HardState{Term: 3}, Runs: []Run{{1, 1<<64 - 1, 1}}},
 		"a snapshot without a next":   {Hard: HardState{Term: 3}, Snapshot: SnapshotMeta{Index: 1<<64 - 1, Term: 2, Membership: in}},
+		"snapshot's term has no next": {Hard: HardState{Term: 3}, Snapshot: SnapshotMeta{Index: 5, Term: 1<<64 - 1, Membership: in}},
+		"a promise beyond reason":     {Hard: HardState{Term: 3, Promise: 1 << 62}},
+		"a negative promise":          {Hard: HardState{Term: 3, Promise: -1}},
 		"snapshot contradicts change": {Hard: HardState{Term: 3}, Snapshot: snap, Runs: []Run{{1, 6, 2}}, Changes: []Change{{4, voters(1)}}},
 	} {
 		n, err := New(Config{ID: 1, ElectionMin: time.Second}, st, 0)

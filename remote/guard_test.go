@@ -320,6 +320,21 @@ func TestTheCalledIsTold(t *testing.T) {
 	}
 }
 
+// Whoever ends a connection may have forgotten who called on it: the caller greets anew, although it has nothing to send.
+func TestWhoWasHungUpOnGreetsAnew(t *testing.T) {
+	p := newPorter(incarnation(20, 1, 1))
+	a, b := start(t, 1, guarded(newPorter(incarnation(10, 1, 10)))), start(t, 2, guarded(p))
+	a.knows(b).Greet(2)
+	met := func() bool { return p.Known(1).Known() }
+	eventually(t, "it greets", met)
+	eventually(t, "it is connected", func() bool { return a.Stats().Peers[2].Connected[Control] })
+	p.mu.Lock()
+	delete(p.known, 1)
+	p.mu.Unlock()
+	b.HangUp(1, errors.New("forgotten"))
+	eventually(t, "it greets anew", met)
+}
+
 // A node that could not be sure to be told from its next start calls nobody.
 func TestWhoCannotSpeakIsSilent(t *testing.T) {
 	p := newPorter(incarnation(10, 1, 1))

@@ -149,7 +149,7 @@ func (s *sender) down(session *session, err error) {
 		return
 	}
 	now := time.Now()
-	lasted := l.up && now.Sub(l.since) >= s.t.cfg.BackoffMax
+	was, lasted := l.up, l.up && now.Sub(l.since) >= s.t.cfg.BackoffMax
 	l.session, l.up = nil, false
 	s.peer.connected[lane].Store(false)
 	if lasted {
@@ -158,7 +158,8 @@ func (s *sender) down(session *session, err error) {
 		l.pause = now.Add(s.t.cfg.backoff(l.failures))
 		l.failures++
 	}
-	if refused := (*RefusedError)(nil); lane == Control && s.t.cfg.Guard != nil && errors.As(err, &refused) { // it is to know of this start all the same
+	// It is to know of this start all the same. One that ended the connection may have forgotten it.
+	if refused := (*RefusedError)(nil); lane == Control && s.t.cfg.Guard != nil && (was || errors.As(err, &refused)) {
 		root, self := s.t.cfg.System.Root, session.owner
 		time.AfterFunc(l.pause.Sub(now), func() { root.Send(self, &alive{}) })
 	}

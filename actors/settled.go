@@ -1,0 +1,87 @@
+package actors
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// settle follows the membership in force once it is committed.
+func (r *replica) settle(to raft.Index) {
+	at := r.node.MembershipIndex()
+	if at > to || r.settledAt == at+1 {
+		return
+	}
+	now := r.node.Membership()
+	r.host.guard.settled(r.cfg.Group, r.settled, now)
+	r.settled, r.settledAt = now, at+1
+	for _, id := range now.IDs() {
+		r.identify(id)
+	}
+}
+
+// settled follows a membership that is committed: folders that it names are let in, and nodes that it drops are forgotten, unless another group
+// here has them. It may write to the disk, which is rare enough to be done on the group's own turn.
+func (g *guard) settled(group raft.GroupID, before, now raft.Membership) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, id := range before.IDs() {
+		if dropped(before, now, id) && !g.host.mayHaveElsewhere(group, id) {
+			_ = g.remember(id, raft.Acquaintance{}) // the store's failure, which says so itself
+			delete(g.judging, id)
+		}
+	}
+	for _, m := range now.Members {
+		if m.ID != g.host.cfg.Node {
+			_ = g.remember(m.ID, g.met[m.ID].Readmit(m.Store, g.entered[m.ID]))
+			g.meetAgain(m.ID)
+		}
+	}
+}
+
+// dropped reports whether a node was taken out between two memberships. The folder that one names for it goes only with the node:
+// without it the node was taken out and put in again.
+func dropped(before, now raft.Membership, id raft.NodeID) bool {
+	was, _ := before.Member(id)
+	is, _ := now.Member(id)
+	return !now.Has(id) || was.Store != 0 && is.Store == 0
+}
+
+// undropped is what of a committed membership the latest one in the log leaves as it was. What that drops may have been forgotten before a restart,
+// and met anew since.
+func undropped(committed, latest raft.Membership) (m raft.Membership) {
+	for _, id := range committed.IDs() {
+		if dropped(committed, latest, id) {
+			continue
+		}
+		m.Learners = append(m.Learners, id)
+		if known, ok := committed.Member(id); ok {
+			m.Members = append(m.Members, known)
+		}
+	}
+	return m
+}
+
+// meetAgain has a member that was forgotten, and is connected all the same, greet anew. Otherwise nobody would know it by its folder, and it
+// could lose that unnoticed. The caller holds the lock.
+func (g *guard) meetAgain(node raft.NodeID) {
+	if g.met[node].Known() || !g.entered[node].Known() {
+		return
+	}
+	delete(g.entered, node)
+	g.hangUp(node, errForgotten)
+}
+
+var errForgotten = errors.New("the node was taken out of a group and is a member again: it has to greet anew")
+
+// mayHaveElsewhere says whether another group on this host has the node as a member. One that does not run may.
+func (h *Host) mayHaveElsewhere(group raft.GroupID, node raft.NodeID) bool {
+	return slices.ContainsFunc(h.running(), func(g *Group) bool {
+		s := g.Status()
+		return g.id != group && (s.Phase != Running || slices.ContainsFunc(s.Members, func(m MemberStatus) bool { return m.ID == node }))
+	})
+}

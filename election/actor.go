@@ -1,6 +1,7 @@
 package election
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -22,9 +23,7 @@ type Config struct {
 // Props makes the timer of one group, to be spawned as the group's child.
 func Props(cfg Config) *actor.Props {
 	cfg.Timeout = cfg.Timeout.withDefaults()
-	if cfg.Log == nil {
-		cfg.Log = slog.Default()
-	}
+	cfg.Log = cmp.Or(cfg.Log, slog.Default())
 	// The stream outlives a restart, which must not repeat the draws before it.
 	draws := cfg.Stage.Rand("election/" + cfg.Name)
 	return stage.Props(cfg.Stage, func() actor.Actor {
@@ -44,9 +43,8 @@ type timer struct {
 	draws   *rand.Rand
 	log     *slog.Logger
 
-	seq      uint64        // the Arm in force; meaningful while armed
+	seq      uint64        // the Arm in force; meaningful while a timer runs
 	deadline time.Duration // Clock.Now
-	armed    bool
 
 	running stage.Timer // nil when none runs
 	next    *wakeUp     // what it will send
@@ -70,14 +68,13 @@ func (t *timer) Receive(c actor.Context) {
 
 func (t *timer) arm(c actor.Context, m Arm) {
 	now := t.clock.Now()
-	t.seq, t.deadline, t.armed = m.Seq, now+t.timeout.draw(t.draws), true
+	t.seq, t.deadline = m.Seq, now+t.timeout.draw(t.draws)
 	if t.running == nil {
 		t.wait(c, now)
 	}
 }
 
 func (t *timer) disarm() {
-	t.armed = false
 	if t.running != nil {
 		t.running.Stop()
 		t.running, t.next = nil, nil
@@ -98,13 +95,9 @@ func (t *timer) wake(c actor.Context, w *wakeUp) {
 		return
 	}
 	t.running, t.next = nil, nil
-	if !t.armed {
-		return
-	}
 	if now := t.clock.Now(); now < t.deadline {
 		t.wait(c, now)
 		return
 	}
-	t.armed = false
 	c.Send(c.Parent(), Elapsed{Seq: t.seq})
 }

@@ -1,6 +1,7 @@
 package election
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -31,10 +32,7 @@ func (t Timeout) Validate() (err error) {
 }
 
 func (t Timeout) withDefaults() Timeout {
-	if t == (Timeout{}) {
-		return Timeout{Min: DefaultMin, Max: DefaultMax}
-	}
-	return t
+	return cmp.Or(t, Timeout{Min: DefaultMin, Max: DefaultMax})
 }
 
 func (t Timeout) draw(r *rand.Rand) time.Duration {

@@ -1,6 +1,7 @@
 package heartbeat
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -55,18 +56,10 @@ func (c Config) Validate() (err error) {
 
 // Props makes the heartbeat of one host, to be spawned once, as a child of the actor that answers OnDuty.
 func Props(cfg Config) *actor.Props {
-	if cfg.Interval == 0 {
-		cfg.Interval = DefaultInterval
-	}
-	if cfg.MaxBeats == 0 {
-		cfg.MaxBeats = DefaultMaxBeats
-	}
-	if cfg.Stall == 0 {
-		cfg.Stall = max(DefaultStall, 4*cfg.Interval)
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.Default()
-	}
+	cfg.Interval = cmp.Or(cfg.Interval, DefaultInterval)
+	cfg.MaxBeats = cmp.Or(cfg.MaxBeats, DefaultMaxBeats)
+	cfg.Stall = cmp.Or(cfg.Stall, max(DefaultStall, 4*cfg.Interval))
+	cfg.Log = cmp.Or(cfg.Log, slog.Default())
 	return stage.Props(cfg.Stage, func() actor.Actor {
 		return &pulser{
 			cfg: cfg, clock: cfg.Stage.Clock(), watch: newWatch(cfg.Stall),

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -72,33 +73,17 @@ func (c Config) Validate() (err error) {
 }
 
 func (c Config) withDefaults() Config {
-	or := func(v *int, d int) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	or(&c.MaxMessageBytes, DefaultMaxMessageBytes)
-	or(&c.CacheBytes, DefaultCacheBytes)
-	or(&c.SettleAfter, DefaultSettleAfter)
-	or(&c.Restarts, DefaultRestarts)
-	if c.TellEvery == 0 {
-		c.TellEvery = DefaultTellEvery
-	}
-	if c.Window == 0 {
-		c.Window = time.Minute
-	}
-	or(&c.Pace.MaxBytes, DefaultInflightBytes)
-	or(&c.Pace.MaxMessages, DefaultInflight)
-	if c.Pace.RetryFirst == 0 {
-		c.Pace.RetryFirst = DefaultRetryFirst
-	}
-	if c.Pace.RetryMax == 0 {
-		c.Pace.RetryMax = DefaultRetryMax
-	}
-	c.Pace.RetryMax = max(c.Pace.RetryMax, c.Pace.RetryFirst)
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
+	c.MaxMessageBytes = cmp.Or(c.MaxMessageBytes, DefaultMaxMessageBytes)
+	c.CacheBytes = cmp.Or(c.CacheBytes, DefaultCacheBytes)
+	c.SettleAfter = cmp.Or(c.SettleAfter, DefaultSettleAfter)
+	c.Restarts = cmp.Or(c.Restarts, DefaultRestarts)
+	c.TellEvery = cmp.Or(c.TellEvery, DefaultTellEvery)
+	c.Window = cmp.Or(c.Window, time.Minute)
+	c.Pace.MaxBytes = cmp.Or(c.Pace.MaxBytes, DefaultInflightBytes)
+	c.Pace.MaxMessages = cmp.Or(c.Pace.MaxMessages, DefaultInflight)
+	c.Pace.RetryFirst = cmp.Or(c.Pace.RetryFirst, DefaultRetryFirst)
+	c.Pace.RetryMax = max(cmp.Or(c.Pace.RetryMax, DefaultRetryMax), c.Pace.RetryFirst)
+	c.Log = cmp.Or(c.Log, slog.Default())
 	return c
 }
 

@@ -223,6 +223,9 @@ func (s *Sim) begin() {
 	if s.cfg.hostile() {
 		s.harass()
 	}
+	if s.cfg.benched() {
+		s.playBenches()
+	}
 }
 
 func (s *Sim) rand(name string) *rand.Rand { return s.stage.Rand(name) }

@@ -135,6 +135,9 @@ func happenings() []string {
 	for _, m := range mistakes {
 		all = append(all, "mistake: "+m.name)
 	}
+	for _, one := range benches {
+		all = append(all, "bench: "+one.name)
+	}
 	for _, name := range hangable {
 		if name != "replication.reader" {
 			all = append(all, "hang of "+name)

@@ -69,9 +69,7 @@ func (c Config) Validate() (err error) {
 }
 
 func (c Config) withDefaults() Config {
-	if c.FS == nil {
-		c.FS = vfs.Default
-	}
+	c.FS = cmp.Or(c.FS, vfs.Default)
 	c.ChunkBytes = cmp.Or(c.ChunkBytes, 1<<20)
 	c.RetryAfter = cmp.Or(c.RetryAfter, 500*time.Millisecond)
 	c.Retries = cmp.Or(c.Retries, 20)

@@ -15,7 +15,7 @@ import (
 	"github.com/troupe-raft/troupe/stage"
 )
 
-// In some runs daemons also run by themselves, each on a stage of its own. There their parent tells them what no group of this version would, and they
+// In some runs daemons, and the rules, also run by themselves, each on a stage of its own. There their parent tells them what no group of this version would, and they
 // read what only a newer version, or a fault of the disk beneath all checksums, can have written: in the cluster it would be on every disk, and the end
 // of the run. Whatever it is, they do not panic, say what the contract of the message demands, and answer everybody who waits.
 
@@ -45,11 +45,12 @@ var benches = []struct {
 	{"a heartbeat gets what its host never says", (*bench).strayHeartbeat},
 	{"the rules are asked anything", (*bench).bareRules},
 	{"the rules refuse", (*bench).refusals},
+	{"one of two voters is trusted again", (*bench).trustOfTwo},
 	{"a snapshotter's transfers end", (*bench).straySends},
 }
 
 // playedBenches are how many of them a run has.
-const playedBenches = 4
+const playedBenches = 5
 
 // playBenches lets a few of them happen.
 func (s *Sim) playBenches() {

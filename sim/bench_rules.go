@@ -16,7 +16,14 @@ type bare struct {
 	id    raft.NodeID
 	node  *raft.Node
 	disk  raft.State
-	waits []raft.Effects // writes that are not on the disk yet, with what is to leave after them
+	waits []bareWrite // that are not on the disk yet, in order
+}
+
+// A bareWrite is what a step wants stored, with what is to leave after it; or a compaction.
+type bareWrite struct {
+	fx       raft.Effects
+	snapshot *raft.SnapshotMeta
+	prev     raft.EntryID
 }
 
 // A bareCluster is some of them, and the messages between them.
@@ -29,7 +36,8 @@ type bareCluster struct {
 	committed map[raft.Index]raft.Term
 	changes   map[raft.EntryID]raft.Membership
 	asked     uint64
-	lastSeen  string
+	lives     uint64
+	doubted   *bare // nobody else is ever in doubt
 }
 
 type bareMessage struct {
@@ -49,19 +57,39 @@ func (b *bench) bareRules() {
 		c.servers = append(c.servers, s)
 		c.start(s)
 	}
-	for i := 0; i < 1500 && b.sim.check.first == nil; i++ {
-		c.now += time.Duration(b.rand.Int64N(int64(10 * time.Millisecond)))
+	for i := 0; i < 3000 && b.sim.check.first == nil; i++ {
+		c.now += time.Duration(b.rand.Int64N(int64(2 * time.Millisecond)))
 		s := c.servers[b.rand.IntN(len(c.servers))]
-		switch k := b.rand.IntN(20); {
-		case k < 8:
+		switch k := b.rand.IntN(400); {
+		case k < 200:
 			c.arrives()
-		case k < 11:
+		case k < 280:
 			c.synced(s)
-		case k < 14:
-			c.leads(s)
-		case k == 14 && b.rand.IntN(8) == 0:
-			c.start(s)
+		case k < 330:
+			for _, s := range c.servers {
+				c.leads(s)
+			}
+		case k < 338:
+			c.step(s, []raft.Event{raft.Elapsed{}, raft.Campaign{}}[b.rand.IntN(2)])
+		case k < 341:
+			if doubts := b.rand.IntN(2) == 0 && (c.doubted == nil || c.doubted == s); doubts && s.node.Leader() != raft.None && s.node.Leader() != s.id {
+				s.disk.Hard.Doubt, c.doubted = true, s // nothing of it is lost
+			}
+			if s.node.Role() != raft.Leader || b.rand.IntN(4) == 0 {
+				c.start(s)
+			}
+		case k == 341:
+			c.step(s, []raft.Event{raft.StepDown{}, raft.StateLost{Wants: s.node.Snapshot().Index}, raft.Transfer{To: raft.NodeID(b.rand.IntN(6))}}[b.rand.IntN(3)])
+		case k < 350:
+			c.step(s, raft.StateRestored{})
+		case k < 370 && b.rand.IntN(4) == 0:
+			c.step(s, raft.Campaign{})
 		default:
+			for _, one := range c.servers {
+				if one.node.Role() == raft.Leader && b.rand.IntN(3) != 0 { // who else is asked refuses
+					s = one
+				}
+			}
 			c.step(s, c.event(s))
 		}
 	}
@@ -72,7 +100,8 @@ func (c *bareCluster) start(s *bare) {
 	s.waits = nil
 	disk := s.disk
 	disk.Runs, disk.Changes = slices.Clone(disk.Runs), slices.Clone(disk.Changes)
-	n, err := raft.New(raft.Config{ID: s.id, ElectionMin: electionMin, LeaseDrift: electionMin / 10}, disk, c.now)
+	c.lives++
+	n, err := raft.New(raft.Config{ID: s.id, ElectionMin: electionMin, LeaseDrift: electionMin / 10, Life: c.lives}, disk, c.now)
 	if c.demand(err == nil, "server %d does not begin from its own disk: %v", s.id, err); err == nil {
 		s.node = n
 	}
@@ -81,44 +110,32 @@ func (c *bareCluster) start(s *bare) {
 // event draws one, sensible or not.
 func (c *bareCluster) event(s *bare) raft.Event {
 	r, n := c.rand, s.node
-	id := func() raft.NodeID { return raft.NodeID(r.IntN(6)) }
-	switch r.IntN(16) {
+	switch r.IntN(10) {
 	case 0, 1:
-		return raft.Elapsed{}
-	case 2:
-		return raft.Campaign{}
-	case 3, 4:
 		return raft.Propose{Count: r.IntN(4) - 1}
-	case 5, 6:
+	case 2, 3:
 		target := raft.Membership{Voters: []raft.NodeID{1, 2, 3, 4}[:1+r.IntN(4)]}
 		if len(target.Voters) < 4 && r.IntN(2) == 0 {
 			target.Learners = []raft.NodeID{4}
+		}
+		if target.Has(4) {
+			target.Members = []raft.Member{{ID: 4, Store: uint64(r.IntN(3))}}
 		}
 		if r.IntN(6) == 0 {
 			target.Outgoing = target.Voters
 		}
 		return raft.ChangeMembership{Target: target, Force: r.IntN(2) == 0, BasedOn: []raft.Index{0, 0, n.LastIndex(), 1, n.LastIndex() + 1}[r.IntN(5)]}
-	case 7:
-		return raft.Transfer{To: id()}
-	case 8:
+	case 4:
 		return raft.AbortTransfer{}
-	case 9:
-		if r.IntN(4) == 0 {
-			return raft.StepDown{}
-		}
+	case 5:
 		return raft.Calendar{Wall: c.now}
-	case 10, 11:
+	case 6:
 		if c.asked++; r.IntN(2) == 0 {
 			return raft.LeaseRead{ID: c.asked}
 		}
 		return raft.Read{ID: c.asked}
-	case 12:
+	case 7:
 		return raft.Applied{Index: n.CommitIndex()}
-	case 13:
-		if r.IntN(6) == 0 {
-			return raft.StateLost{Wants: n.Snapshot().Index}
-		}
-		return raft.StateRestored{}
 	default:
 		return c.compaction(s)
 	}
@@ -151,10 +168,11 @@ func (c *bareCluster) step(s *bare, ev raft.Event) {
 		c.demand(fx.Refused.Error() != "", "%T is refused without a reason", ev)
 	}
 	if e, ok := ev.(raft.Compacted); ok && fx.Refused == nil {
-		if e.Meta.Index > before {
-			s.disk.Snapshot = s.node.Snapshot() // the caller's is durable first
+		w := bareWrite{prev: s.node.Shape().Prev}
+		if meta := s.node.Snapshot(); e.Meta.Index > before {
+			w.snapshot = &meta
 		}
-		s.trim(s.node.Shape().Prev)
+		s.waits = append(s.waits, w)
 	}
 	for _, a := range fx.Append {
 		if a.Membership != nil {
@@ -182,7 +200,7 @@ func (c *bareCluster) step(s *bare, ev raft.Event) {
 	}
 	c.send(s, now)
 	if fx.Send = later; fx.Ack != nil || len(s.waits) > 0 {
-		s.waits = append(s.waits, fx)
+		s.waits = append(s.waits, bareWrite{fx: fx})
 	} else {
 		c.send(s, later)
 	}
@@ -192,9 +210,6 @@ func (c *bareCluster) step(s *bare, ev raft.Event) {
 func (s *bare) trim(prev raft.EntryID) {
 	if prev.Index <= s.disk.Prev.Index {
 		return
-	}
-	if prev.Index > lastOf(&s.disk) { // its write is still to come
-		s.disk.Runs = nil
 	}
 	runs := s.disk.Runs
 	for len(runs) > 0 && runs[0].Last <= prev.Index {
@@ -213,9 +228,13 @@ func (c *bareCluster) synced(s *bare) {
 	if len(s.waits) == 0 {
 		return
 	}
-	fx := s.waits[0]
+	fx, w := s.waits[0].fx, s.waits[0]
 	s.waits = s.waits[1:]
 	d := &s.disk
+	if w.snapshot != nil && w.snapshot.Index > d.Snapshot.Index {
+		d.Snapshot = *w.snapshot
+	}
+	s.trim(w.prev)
 	if fx.Hard != nil {
 		d.Hard = *fx.Hard
 	}
@@ -331,49 +350,87 @@ func (c *bareCluster) append(s *bare, to raft.NodeID) {
 	c.flight = append(c.flight, bareMessage{s.id, to, m})
 }
 
-// refusals: each of these is refused, with this reason, and changes nothing.
-func (b *bench) refusals() {
+// bareVoters is a cluster of so many voters.
+func (b *bench) bareVoters(n int) *bareCluster {
 	c := &bareCluster{bench: b, led: map[raft.Term]raft.NodeID{}, committed: map[raft.Index]raft.Term{}, changes: map[raft.EntryID]raft.Membership{}}
-	for id := raft.NodeID(1); id <= 3; id++ {
-		s := &bare{id: id, disk: raft.State{Snapshot: raft.SnapshotMeta{Membership: raft.Membership{Voters: []raft.NodeID{1, 2, 3}}}}}
+	voters := []raft.NodeID{1, 2, 3}[:n]
+	for _, id := range voters {
+		s := &bare{id: id, disk: raft.State{Hard: raft.HardState{Term: 5}, Snapshot: raft.SnapshotMeta{Membership: raft.Membership{Voters: voters}}}}
 		c.servers = append(c.servers, s)
 		c.start(s)
 	}
-	lead, follow := c.servers[0], c.servers[1]
-	work := func(n int) {
-		for range n {
-			c.now += time.Millisecond
-			for _, s := range c.servers {
-				for len(s.waits) > 0 {
-					c.synced(s)
-				}
+	return c
+}
+
+// work lets everything happen, a few times. Server 1 feeds the others when it leads.
+func (c *bareCluster) work(n int) {
+	lead := c.servers[0]
+	for range n {
+		c.now += time.Millisecond
+		for _, s := range c.servers {
+			for len(s.waits) > 0 {
+				c.synced(s)
 			}
-			all := c.flight
-			c.flight = nil
-			for _, m := range all {
-				if int(m.to) <= len(c.servers) {
-					c.step(c.servers[m.to-1], raft.Received{From: m.from, Message: m.message})
-				}
+		}
+		all := c.flight
+		c.flight = nil
+		for _, m := range all {
+			if int(m.to) <= len(c.servers) {
+				c.step(c.servers[m.to-1], raft.Received{From: m.from, Message: m.message})
 			}
-			if lead.node.Role() == raft.Leader {
-				for _, s := range c.servers[1:] {
-					c.append(lead, s.id)
-				}
+		}
+		if lead.node.Role() == raft.Leader {
+			for _, s := range c.servers[1:] {
+				c.append(lead, s.id)
 			}
 		}
 	}
+}
+
+// beat has server 1 send a server heartbeats.
+func (c *bareCluster) beat(to raft.NodeID) {
+	n := c.servers[0].node
+	for range 3 {
+		c.flight = append(c.flight, bareMessage{1, to, &raft.Heartbeat{Term: n.Term(), Leader: 1, Sent: c.now, Founders: n.Founders()}})
+		c.work(3)
+	}
+}
+
+// trustOfTwo: of two voters the other one, whose log is whole, is enough to trust the one that is in doubt.
+func (b *bench) trustOfTwo() {
+	c := b.bareVoters(2)
+	c.now += electionMax
+	c.step(c.servers[0], raft.Campaign{})
+	c.work(20)
+	c.servers[1].disk.Hard.Doubt = true
+	c.start(c.servers[1])
+	for range 5 {
+		c.beat(2)
+	}
+	c.work(10)
+	lead, other := c.servers[0].node, c.servers[1].node
+	b.demand(lead.Role() == raft.Leader && !lead.InDoubt(2) && !other.InDoubt(2) && lead.CommitIndex() == lead.LastIndex(), "server 2 is not trusted again: %v commits %d of %d", lead.Role(), lead.CommitIndex(), lead.LastIndex())
+}
+
+// refusals: each of these is refused, with this reason, and changes nothing.
+func (b *bench) refusals() {
+	c := b.bareVoters(3)
+	lead, follow := c.servers[0], c.servers[1]
+	work := c.work
 	refused := func(s *bare, ev raft.Event, as error) {
 		fx := s.node.Step(c.now, ev)
 		ok := errors.Is(fx.Refused, as)
 		if as == errBad {
 			ok = fx.Refused != nil
 		}
+		ok = ok && fx.Refused.Error() != ""
 		b.demand(ok && fx.Proposed == nil && len(fx.Append) == 0 && fx.Hard == nil, "%T %+v is refused with %v, not %v: %+v", ev, ev, fx.Refused, as, fx)
 	}
 	same := raft.Membership{Voters: []raft.NodeID{1, 2, 3}}
 	for _, ev := range []raft.Event{raft.Propose{Count: 1}, raft.Transfer{To: 1}, raft.ChangeMembership{Target: same}} {
 		refused(follow, ev, errBad)
 	}
+	c.now += electionMax
 	c.step(lead, raft.Campaign{})
 	work(20)
 	if b.demand(lead.node.Role() == raft.Leader && lead.node.CommitIndex() > 0, "server 1 does not lead"); b.sim.check.first != nil {
@@ -391,30 +448,78 @@ func (b *bench) refusals() {
 	lead.node.Step(c.now, raft.Received{From: raft.None, Message: &raft.Heartbeat{Term: 99, Leader: 2}})
 	lead.node.Step(c.now, raft.Received{From: 1, Message: &raft.Heartbeat{Term: 99, Leader: 1}})
 	b.demand(lead.node.Term() == before, "messages of nobody's are believed")
+	for _, stale := range []raft.Message{
+		&raft.InstallSnapshot{Term: before - 1, Leader: 2, Snapshot: raft.SnapshotMeta{Index: 1, Term: before - 1, Membership: same}},
+		&raft.Heartbeat{Term: before, Leader: 2, Founders: lead.node.Founders() + 1},
+	} {
+		fx := lead.node.Clone().Step(c.now, raft.Received{From: 2, Message: stale})
+		b.demand(fx.Role == nil && fx.Hard == nil && fx.Commit.Index == 0, "%T %+v has an effect: %+v", stale, stale, fx)
+	}
+	told := follow.node.Clone() // by a leader of a term that it has not heard of, and by others of terms that are far, at once
+	told.Step(c.now, raft.Received{From: 3, Message: &raft.TimeoutNow{Term: before + 1, Leader: 3}})
+	b.demand(told.Term() == before+1 && told.Role() == raft.Follower, "who is told to take over a term that is news to it is a %v in term %d", told.Role(), told.Term())
+	for range 2 {
+		told.Step(c.now, raft.Received{From: 3, Message: &raft.HeartbeatReply{Term: told.Term() + raft.MaxTermJump}})
+	}
+	b.demand(told.Term() == before+1+raft.MaxTermJump, "two terms that are far are believed at once")
 	_ = lead.node.Step(c.now, raft.Persisted{Term: before + 7, Last: 1 << 30})
 	b.demand(lead.node.Durable() < 1<<30, "a write of a term that is to come is taken for done")
 
 	c.step(lead, raft.ChangeMembership{Target: raft.Membership{Voters: same.Voters, Learners: []raft.NodeID{4}}})
 	work(20)
 	refused(lead, raft.ChangeMembership{Target: same, BasedOn: 1}, errBad) // it has moved on
+	c.step(lead, raft.ChangeMembership{Target: raft.Membership{Voters: same.Voters, Learners: []raft.NodeID{4}, Members: []raft.Member{{ID: 4, Store: 7}}}})
+	work(20)
+	m, _ := lead.node.Membership().Member(4)
+	b.demand(m.Store == 7 && lead.node.MembershipIndex() <= lead.node.CommitIndex(), "a learner is not let in with another folder: %+v", lead.node.Membership())
+	asks := follow.node.Clone().Step(c.now, raft.Received{From: 1, Message: &raft.AppendEntries{
+		Term: lead.node.Term(), Leader: 1, Prev: raft.EntryID{Index: lead.node.LastIndex() + 9, Term: lead.node.Term() - 1}, Founders: lead.node.Founders(),
+	}})
+	for _, out := range asks.Send {
+		reply, ok := out.Message.(*raft.AppendEntriesReply)
+		b.demand(ok && !reply.Success && reply.Hint.Index >= follow.node.CommitIndex(), "entries that follow none are answered %+v", out.Message)
+	}
+	gone := lead.node.Clone()
+	back := gone.Step(c.now, raft.GoneBack{})
+	b.demand(back.Hard != nil && back.Hard.Doubt && gone.Role() != raft.Leader, "who has gone back goes on leading: %+v", back)
+
+	// Nor does one that is in doubt.
+	c.servers[2].disk.Hard.Doubt = true
+	c.start(c.servers[2])
+	urged := lead.node.Step(c.now, raft.Transfer{To: 3})
+	b.demand(urged.Refused == nil, "a transfer is refused: %v", urged.Refused)
+	lead.node.Step(c.now, raft.Received{From: 3, Message: &raft.HeartbeatReply{Term: lead.node.Term(), Sent: c.now, Doubt: c.lives}})
+	refused(lead, raft.Transfer{To: 3}, errBad)
+	c.beat(3)
+	work(10)
 
 	// A server without a state neither leads nor takes over, nor gets a vote.
 	follow.node.Step(c.now, raft.Compacted{Meta: raft.SnapshotMeta{Index: 1, Term: lead.node.Term()}, Through: 1})
 	c.step(c.servers[2], raft.StateLost{Wants: 1})
-	for range 3 {
-		c.flight = append(c.flight, bareMessage{1, 3, &raft.Heartbeat{Term: lead.node.Term(), Leader: 1, Sent: c.now, Founders: lead.node.Founders()}})
-		work(3)
-	}
+	c.beat(3)
 	refused(lead, raft.Transfer{To: 3}, errBad)
 	campaigns := c.servers[2].node.Step(c.now, raft.Campaign{})
 	b.demand(campaigns.Patience == raft.StopWaiting && len(campaigns.Send) == 0, "who has no state campaigns")
 	c.step(lead, raft.ChangeMembership{Target: raft.Membership{Voters: []raft.NodeID{1, 2}, Learners: []raft.NodeID{3, 4}}, Force: true})
 	work(30)
-	c.flight = append(c.flight, bareMessage{1, 3, &raft.Heartbeat{Term: lead.node.Term(), Leader: 1, Sent: c.now, Founders: lead.node.Founders()}})
-	work(5)
+	c.beat(3)
 	fx := lead.node.Step(c.now, raft.ChangeMembership{Target: raft.Membership{Voters: []raft.NodeID{1, 2, 3}, Learners: []raft.NodeID{4}}})
 	unsafe := (*raft.UnsafeChangeError)(nil)
 	b.demand(errors.As(fx.Refused, &unsafe) && unsafe.Error() != "", "who has no state is to vote: %v", fx.Refused)
+	fx = lead.node.Step(c.now, raft.ChangeMembership{Target: raft.Membership{Voters: []raft.NodeID{3}}})
+	b.demand(errors.As(fx.Refused, &unsafe) && unsafe.Error() != "", "who has no state is to vote alone: %v", fx.Refused)
+	doubted := lead.node.Clone()
+	doubted.Step(c.now, raft.Received{From: 3, Message: &raft.HeartbeatReply{Term: lead.node.Term(), Sent: c.now, Doubt: 99}})
+	fx = doubted.Step(c.now, raft.ChangeMembership{Target: raft.Membership{Voters: []raft.NodeID{1, 2, 3}, Learners: []raft.NodeID{4}}})
+	b.demand(errors.As(fx.Refused, &unsafe) && unsafe.Error() != "", "who is in doubt is to vote: %v", fx.Refused)
+	b.demand(lead.node.Role() == raft.Leader, "server 1 does not lead any more")
+	for at := raft.Index(1); at <= 2; at++ {
+		lead.node.Step(c.now, raft.Compacted{Meta: raft.SnapshotMeta{Index: lead.node.CommitIndex() - 3 + at, Term: lead.node.Term()}, Through: lead.node.CommitIndex() - 3 + at})
+	}
+	b.demand(lead.node.MembershipAt(0).IsZero(), "a membership is known that is compacted")
+	lone := raft.NewProgress(raft.Pace{}, 0)
+	lone.SnapshotFailed(c.now) // which nobody sends
+	b.demand(lone.Mode() == raft.Probe, "a snapshot that nobody sends moves a follower")
 
 	b.demand(lead.node.Role() == raft.Leader, "server 1 does not lead any more")
 	lead.node.Step(c.now, raft.Transfer{To: 2})
@@ -426,6 +531,14 @@ func (b *bench) refusals() {
 	b.demand(lead.node.Role() != raft.Leader, "who has no state leads")
 	b.demand(raft.Shape{}.Contains(raft.Run{First: 5, Last: 4}), "an empty run is not everywhere")
 	b.broken(lead)
+
+	// The snapshot was on the disk, and a crash lost the entries and the term that it stands for.
+	newer := raft.SnapshotMeta{Index: 10, Term: 4, Membership: same}
+	n, err := raft.New(raft.Config{ID: 1, ElectionMin: electionMin}, raft.State{Hard: raft.HardState{Term: 2}, Snapshot: newer, Runs: []raft.Run{{First: 1, Last: 3, Term: 1}}}, 0)
+	if b.demand(err == nil, "a server does not begin from a snapshot beyond its log: %v", err); err == nil {
+		fx := n.Step(0, raft.Calendar{})
+		b.demand(fx.Reset != nil && fx.Reset.Index == 10 && n.Term() == 4 && n.LastIndex() == 10, "its log ends at %d in term %d: %+v", n.LastIndex(), n.Term(), fx)
+	}
 }
 
 // broken: what only a fault of the caller's own could say ends in a panic that names the property.

@@ -45,6 +45,11 @@ var forgedStates = []forgedState{
 		st.Hard.Term++
 		st.Snapshot = raft.SnapshotMeta{Index: st.Snapshot.Index + 1, Term: st.Hard.Term, Membership: raft.Membership{Voters: []raft.NodeID{2, 2}}}
 	}},
+	{"a term that has no next", func(st *raft.State) { st.Hard.Term = 1<<64 - 1 }},
+	{"an index that has no next", func(st *raft.State) {
+		st.Hard.Term++
+		st.Runs = append(slices.Clone(st.Runs), raft.Run{First: lastOf(st) + 1, Last: 1<<64 - 1, Term: st.Hard.Term})
+	}},
 	{"founders that repeat", func(st *raft.State) {
 		*st = raft.State{Snapshot: raft.SnapshotMeta{Membership: raft.Membership{Voters: []raft.NodeID{2, 1}}}}
 	}},

@@ -44,10 +44,7 @@ func (r *replica) spawnDaemons() {
 		turns = nil
 	}
 	name := fmt.Sprintf("group-%d", r.cfg.Group)
-	spawn := func(p *actor.Props, err error) *actor.PID {
-		if err != nil {
-			panic(fmt.Errorf("actors: daemon configuration: %w", err))
-		}
+	spawn := func(p *actor.Props) *actor.PID {
 		pid := r.ctx.Spawn(p) // may panic in the user's StateMachine function: then there is nothing to wait for
 		r.alive++
 		return pid
@@ -55,10 +52,10 @@ func (r *replica) spawnDaemons() {
 	r.applier = spawn(applier.Props(applier.Config{
 		Group: r.cfg.Group, Stage: h.stage, Machine: r.cfg.machine(), Reader: h.reader, Log: h.logger("applier"), Inside: &r.handle.inside, Turns: turns,
 		TurnBytes: t.ApplyTurnBytes, TurnTime: t.ApplyTurnTime, Stride: t.ApplyStride, ReadBytes: t.ApplyReadBytes, StallTime: t.BehindSnapshot, ReportEvery: r.cfg.lookEvery(),
-	}), nil)
+	}))
 	r.election = spawn(election.Props(election.Config{
 		Stage: h.stage, Timeout: r.cfg.ElectionTimeout, Log: h.logger("election"), Name: name,
-	}), nil)
+	}))
 	r.syncer = spawn(replication.Props(replication.Config{
 		Group: r.cfg.Group, Stage: h.stage, Sender: h.transport.Sender, Reader: h.reader,
 		Pace: raft.Pace{
@@ -68,7 +65,7 @@ func (r *replica) spawnDaemons() {
 		},
 		MaxMessageBytes: t.MessageBytes, CacheBytes: t.CacheBytes, SettleAfter: t.SettleAfter, TellEvery: t.ProgressEvery, Restarts: t.Daemons.Limit, Window: t.Daemons.Window,
 		Log: h.logger("replication"),
-	}), nil)
+	}))
 	every := r.cfg.SnapshotEvery
 	if every == NoSnapshots || r.cfg.snapshotless() {
 		every = 0
@@ -78,5 +75,5 @@ func (r *replica) spawnDaemons() {
 		Every: every, ChunkBytes: r.cfg.SnapshotChunk, PieceBytes: t.SnapshotPieceBytes, BufferBytes: t.SnapshotBufferBytes,
 		RetryAfter: t.SnapshotRetry, Retries: t.SnapshotRetries, StallAfter: t.SnapshotStall, PauseFirst: t.SnapshotPause, PauseMax: t.SnapshotPauseMax,
 		Sender: h.transport.Sender, Log: h.logger("snapshotter"),
-	}), nil)
+	}))
 }

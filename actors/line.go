@@ -66,6 +66,22 @@ func (l *line) admit(may func(*request) bool) *request {
 	return l.leave()
 }
 
+// admitTo has a replica take up the first if it may leave. False: it may not.
+func (l *line) admitTo(r *replica) bool {
+	q := l.admit(r.mayLeave)
+	if q != nil {
+		r.takeUpWaiting(q)
+	}
+	return q != nil
+}
+
+// refuse answers all that wait.
+func (l *line) refuse(refusal error) {
+	for q := l.admit(func(*request) bool { return true }); q != nil; q = l.admit(func(*request) bool { return true }) {
+		q.refuse(refusal)
+	}
+}
+
 // leave takes the first out. The caller holds mu.
 func (l *line) leave() *request {
 	r := l.first

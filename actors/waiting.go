@@ -100,11 +100,7 @@ func (r *replica) admitNext() bool {
 	case outside == 0 && len(w.uncredited) == 0:
 		return false
 	case outside != 0 && (len(w.uncredited) == 0 || outside < w.uncredited[0].ticket):
-		q := line.admit(r.mayLeave)
-		if q == nil {
-			return false
-		}
-		r.takeUpWaiting(q)
+		return line.admitTo(r)
 	case w.uncredited[0].over() || r.now() >= w.uncredited[0].until || r.mayLeave(w.uncredited[0].request):
 		r.leaveQueue(&w.uncredited)
 	default:
@@ -158,11 +154,5 @@ func (r *replica) refuseWaiting(refusal error) {
 	}
 	r.handle.credit.waiting.Add(-int64(len(w.uncredited)))
 	w.uncredited, w.credited, w.bytes = nil, nil, 0
-	for {
-		q := r.handle.line.admit(func(*request) bool { return true })
-		if q == nil {
-			return
-		}
-		q.refuse(refusal)
-	}
+	r.handle.line.refuse(refusal)
 }

@@ -96,7 +96,7 @@ func snapshotPath(i raft.Index) string {
 
 // brittleTakes: whatever operation fails as a snapshot is taken, it is not taken for whole unless it is, and the next one succeeds.
 func (b *bench) brittleTakes() {
-	for n := 1; ; n += 1 + b.rand.IntN(min(n, 12)) {
+	for n := 1; ; n++ {
 		fs := &brittle{tree: newTree(), panics: b.rand.IntN(4) == 0}
 		b.putSnapshotter(fs, 0, 0)
 		fs.left = n
@@ -172,7 +172,7 @@ func (b *bench) replies() (all []*remote.SnapshotChunkReply) {
 // brittleReceipts: whatever operation fails as one arrives, nothing is taken for whole that is not, and another try succeeds.
 func (b *bench) brittleReceipts() {
 	file := b.fileOf(7)
-	for n := 1; ; n += 1 + b.rand.IntN(min(n, 12)) {
+	for n := 1; ; n++ {
 		fs := &brittle{tree: newTree(), panics: b.rand.IntN(4) == 0}
 		switch b.rand.IntN(4) { // what a transfer before left behind
 		case 0:

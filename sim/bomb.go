@@ -26,6 +26,7 @@ type bomb struct {
 	victim string
 	left   int           // messages to it that are spared
 	amid   int           // where in the handler: after so many things that it does, 0: before the first
+	text   bool          // it panics with a text
 	revive time.Duration // after which the node restarts, if this broke it
 }
 
@@ -104,6 +105,9 @@ func (s *Sim) explode(a *armed, amid bool) any {
 		s.count("panic amid " + a.victim)
 	}
 	s.after(a.revive, func() { s.reviveBroken(a.node) })
+	if a.text {
+		return errSabotage.Error()
+	}
 	return errSabotage
 }
 

@@ -46,6 +46,8 @@ var forgedStates = []forgedState{
 		st.Snapshot = raft.SnapshotMeta{Index: st.Snapshot.Index + 1, Term: st.Hard.Term, Membership: raft.Membership{Voters: []raft.NodeID{2, 2}}}
 	}},
 	{"a term that has no next", func(st *raft.State) { st.Hard.Term = 1<<64 - 1 }},
+	{"a snapshot's term that has no next", func(st *raft.State) { st.Snapshot.Index, st.Snapshot.Term = st.Snapshot.Index+1, 1<<64-1 }},
+	{"a promise that nobody gives", func(st *raft.State) { st.Hard.Promise = -1 }},
 	{"an index that has no next", func(st *raft.State) {
 		st.Hard.Term++
 		st.Runs = append(slices.Clone(st.Runs), raft.Run{First: lastOf(st) + 1, Last: 1<<64 - 1, Term: st.Hard.Term})

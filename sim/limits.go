@@ -40,6 +40,11 @@ func (c Config) group() actors.GroupConfig {
 	g.ApplyStall = drawer{rand.New(rand.NewPCG(c.Seed, 0x57a1))}.span(100*time.Millisecond, usualApplyStall)
 	g.ApplyWaits = c.Seed%16 == 9
 	g.Tuning = c.tuning()
+	odd := rand.New(rand.NewPCG(c.Seed, 0x0dd5))
+	if odd.IntN(8) == 0 { // crashes that are further apart than this are forgotten
+		g.Tuning.Crashes.Window = 20*time.Millisecond + time.Duration(odd.Int64N(int64(200*time.Millisecond)))
+	}
+	g.NoRestart = odd.IntN(16) == 0
 	c.sessions(&g)
 	return g
 }

@@ -14,11 +14,14 @@ import (
 // unknown is a node that nobody ever names but by mistake: careful operators do make the stranger a learner.
 const unknown = stranger + 22
 
-// mistakes are what operators and programs do that cannot be meant. None may have an effect, and none may go without an error.
-var mistakes = []struct {
+// A mistakeKind is one of them.
+type mistakeKind struct {
 	name string
 	make func(*Sim, *node) any // the message, or an error that came at once
-}{
+}
+
+// mistakes are what operators and programs do that cannot be meant. None may have an effect, and none may go without an error.
+var mistakes = []mistakeKind{
 	{"nobody votes", func(s *Sim, n *node) any {
 		return &actors.ChangeMembers{Change: actors.Change{Remove: n.life.view.members.Voters}}
 	}},
@@ -122,7 +125,7 @@ func (s *Sim) mistake(n *node, name string) {
 			s.check.fail("requests get the answer to them", "node %d answers GetStatus by %T", n.id, answer)
 		}
 	})
-	for _, m := range mistakes {
+	for _, m := range allMistakes() {
 		if m.name != name {
 			continue
 		}

@@ -36,6 +36,7 @@ type neighbour struct {
 	repeats int                     // that may still follow
 	target  raft.NodeID             // whom it asks
 	failed  map[raft.NodeID]*life   // whose replica went down for good in this life
+	plain   bool                    // its state machine has Apply alone: it takes no snapshots, and a replica that crashes is down
 	groups  map[*life]*actors.Group // its replicas
 	copies  map[*life]*neighbourly  // their state machines
 }
@@ -63,6 +64,7 @@ func (s *Sim) newNeighbour(i int) *neighbour {
 		failed: map[raft.NodeID]*life{}, groups: map[*life]*actors.Group{}, copies: map[*life]*neighbourly{}, crowd: 1, repeats: mostRepeats,
 		target: s.founders[0],
 	}
+	g.plain = rand.New(rand.NewPCG(s.cfg.Seed, uint64(g.id))).IntN(3) == 0
 	if g.rand.IntN(2) == 0 {
 		g.crowd = 2 + g.rand.IntN(mostCrowd)
 	}
@@ -73,10 +75,16 @@ func (s *Sim) newNeighbour(i int) *neighbour {
 func (g *neighbour) spawn(l *life) {
 	cfg := g.sim.group()
 	cfg.Group, cfg.Members = g.id, g.sim.founders
-	cfg.StateMachine = func() actors.StateMachine {
+	if g.plain {
 		m := &neighbourly{group: g, life: l}
 		g.copies[l] = m
-		return m
+		cfg.Apply, cfg.NoRestart = m.Apply, true
+	} else {
+		cfg.StateMachine = func() actors.StateMachine {
+			m := &neighbourly{group: g, life: l}
+			g.copies[l] = m
+			return m
+		}
 	}
 	group, err := actors.StartGroup(l.host, cfg)
 	if err != nil {

@@ -46,8 +46,12 @@ func (s *Sim) strike(number int, f Fault) {
 			n.skew(n.life.stage)
 			s.count("fault skew")
 		}
-	case Panic:
-		s.bombs = append(s.bombs, &bomb{node: n, victim: f.In, left: f.N, amid: f.Amid, revive: f.For + 200*time.Millisecond})
+	case Panic, PanicText:
+		s.bombs = append(s.bombs, &bomb{node: n, victim: f.In, left: f.N, amid: f.Amid, text: f.Kind == PanicText, revive: f.For + 200*time.Millisecond})
+	case GiveUp:
+		s.giveUp(n, f.In)
+	case Foreign:
+		s.outsiders(n, f.N)
 	case PanicIn:
 		s.trap(n, f.In)
 	case GoBack:

@@ -94,7 +94,7 @@ func (n *node) start() {
 	l.system = s.system
 	n.starting = true
 	host, err := actors.StartHost(l.system, actors.HostConfig{
-		Node: n.id, HeartbeatInterval: s.heartbeat(n), Tuning: s.host(), ApplyTurns: s.applyTurns(), Stage: rigged{l.stage, l}, FS: n.disk.fs(), Log: l.log,
+		Node: n.id, HeartbeatInterval: s.heartbeat(n), Tuning: s.host(), Loggers: s.loggers(l), ApplyTurns: s.applyTurns(), Stage: rigged{l.stage, l}, FS: n.disk.fs(), Log: l.log,
 		Store:     n.disk.open(l.stage.Clock(), s.clock),
 		Transport: &transport{net: s.net, life: l, senders: map[raft.NodeID]*actor.PID{}},
 		Watch: func(g raft.GroupID, r *raft.Node) {
@@ -134,6 +134,7 @@ func (l *life) spawn() {
 		return
 	}
 	l.group, l.restarts = group, 0
+	l.early()
 }
 
 // running reports whether the replica takes part.
@@ -244,7 +245,7 @@ func (l *life) exhausted() bool {
 		return false
 	}
 	t, h := l.node.sim.group().Tuning, l.node.sim.host()
-	return l.restarts >= cmp.Or(t.Crashes.Limit, replicaRestarts) || l.panics["heartbeat"] > cmp.Or(h.Daemons.Limit, daemonRestarts) || l.panics["persister"] > 0
+	return l.node.sim.group().NoRestart || l.restarts >= cmp.Or(t.Crashes.Limit, replicaRestarts) || l.panics["heartbeat"] > cmp.Or(h.Daemons.Limit, daemonRestarts) || l.panics["persister"] > 0
 }
 
 // sabotaged reports whether a panic that was injected is the reason.

@@ -49,6 +49,9 @@ const (
 	Mistake     FaultKind = "mistake"      // of an operator or a program, on A
 	Stray       FaultKind = "stray"        // a message that an actor of A does not know
 	GoBack      FaultKind = "go-back"      // A restarts from what its disk holds now, For later; with N 1 from nothing
+	GiveUp      FaultKind = "give-up"      // of an actor of A, which panics until it is not restarted any more
+	PanicText   FaultKind = "panic-text"   // as panic, with a text instead of an error
+	Foreign     FaultKind = "foreign"      // A gets messages of N groups that run nowhere
 	RestartOnly FaultKind = "restart-only" // of A's group actor, its node stays up
 )
 
@@ -173,7 +176,7 @@ func (c Config) Plan() []Fault {
 			})
 		}
 	}
-	return plan
+	return append(plan, c.extras(ids)...)
 }
 
 // swarm leaves half of the kinds out of a run, others in each, so that those that are left meet one another more often than all could (Groce et

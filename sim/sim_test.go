@@ -132,7 +132,15 @@ func happenings() []string {
 		"fault narrow-link", "message lost before a narrow link", "fault late-kind", "fault toil", "events dropped", "call from Apply", "call from a subscriber",
 	}
 	all = append(append(all, rare...), jumpsTerm)
-	for _, m := range mistakes {
+	for _, f := range []FaultKind{GiveUp, Foreign} {
+		all = append(all, "fault "+string(f))
+	}
+	for _, name := range strayed {
+		if name != "replication.reader" {
+			all = append(all, "stray message to "+name)
+		}
+	}
+	for _, m := range allMistakes() {
 		all = append(all, "mistake: "+m.name)
 	}
 	for _, one := range benches {

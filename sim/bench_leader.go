@@ -156,10 +156,14 @@ func (b *bench) straySyncer() {
 		}
 	}
 	b.demand(sent == 13, "a follower was sent entries through %d of 13", sent)
-	b.tell(&replication.Extend{Term: 3, Blocks: []*entry.Block{run(5, 9, 2)}}, &replication.Extend{Term: 3, Blocks: []*entry.Block{run(14, 14, 3)}}) // a copy of what is not at hand
+	var many []*entry.Block
+	for i := raft.Index(14); i < 14+300; i++ {
+		many = append(many, run(i, i, 3))
+	}
+	b.tell(&replication.Extend{Term: 3, Blocks: many}, &replication.Extend{Term: 3, Blocks: []*entry.Block{run(5, 9, 2)}}, &replication.Extend{Term: 3, Blocks: []*entry.Block{run(314, 314, 3)}}) // a copy of what is not at hand
 	b.appends()
 	b.heard()
-	b.tell(&replication.Extend{Term: 3, Blocks: []*entry.Block{run(30, 30, 3)}})
+	b.tell(&replication.Extend{Term: 3, Blocks: []*entry.Block{run(330, 330, 3)}})
 	b.pass(10 * time.Second)
 	b.appends()
 	b.heard("replication.OnDuty")

@@ -24,6 +24,7 @@ const guardsItself = "actors.replica"
 type bomb struct {
 	node   *node
 	victim string
+	at     string        // messages of this type alone; empty: of any
 	left   int           // messages to it that are spared
 	amid   int           // where in the handler: after so many things that it does, 0: before the first
 	text   bool          // it panics with a text
@@ -50,10 +51,13 @@ func (s *Sim) sabotage(d stage.Delivery) any {
 		if b.node.life == nil || d.Node != b.node.life.stage.Name() || b.victim != victim {
 			continue
 		}
+		message, from := typeName(d.Message)
+		if b.at != "" && b.at != message {
+			continue
+		}
 		if b.left--; b.left > 0 {
 			return nil
 		}
-		_, from := typeName(d.Message)
 		a := &armed{bomb: b, life: b.node.life, message: d.Message, foreign: from != pkg, left: b.amid}
 		if b.amid == 0 && victim != guardsItself {
 			return s.explode(a, false)

@@ -5,9 +5,14 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
+
 	"github.com/troupe-raft/troupe/actors"
+	"github.com/troupe-raft/troupe/election"
 	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/remote"
 )
@@ -24,6 +29,9 @@ var giveUps = []string{"election.timer", "replication.syncer", "snapshotter.snap
 // strayed are actors that no bomb hits and that get messages that they do not know all the same.
 var strayed = []string{"actors.announcer", "actors.publisher", "actors.hostActor", "replication.reader"}
 
+// textual are actors that panic with a text, some of them at a message that they seldom get.
+var textual = []string{"actors.replica", "applier.applier", "applier.applier at applier.Barrier", "actors.replica at sim.strangeMessage"}
+
 // extras draws them.
 func (c Config) extras(ids []raft.NodeID) (plan []Fault) {
 	r := rand.New(rand.NewPCG(c.Seed, 0xe87a))
@@ -33,7 +41,12 @@ func (c Config) extras(ids []raft.NodeID) (plan []Fault) {
 	at := func() time.Duration { return time.Duration(r.Int64N(int64(c.Length))) }
 	for range 3 + r.IntN(6) {
 		f := Fault{At: at(), A: ids[r.IntN(len(ids))]}
-		switch r.IntN(6) {
+		switch r.IntN(7) {
+		case 5:
+			f.Kind, f.In = PanicIn, brokenRule
+			if r.IntN(2) == 0 {
+				f.Kind, f.In, f.For = Guest, "", time.Duration(r.Int64N(int64(time.Second)))
+			}
 		case 0:
 			stall := cmp.Or(c.group().ApplyStall, usualApplyStall)
 			if stall > longestFound {
@@ -47,13 +60,73 @@ func (c Config) extras(ids []raft.NodeID) (plan []Fault) {
 		case 3:
 			f.Kind, f.In = GiveUp, giveUps[r.IntN(len(giveUps))]
 		case 4:
-			f.Kind, f.In, f.N = PanicText, []string{"actors.replica", "applier.applier"}[r.IntN(2)], 1+r.IntN(5)
+			f.Kind, f.In, f.N = PanicText, textual[r.IntN(len(textual))], 1+r.IntN(5)
+			if strings.Contains(f.In, " at ") {
+				f.N = 1
+			}
 		default:
 			f.Kind, f.N = Foreign, 1+r.IntN(8)
 		}
 		plan = append(plan, f)
 	}
 	return plan
+}
+
+// brokenRule is a callback that says that a rule was broken.
+const brokenRule = "an invariant"
+
+// mayBreak has the rules of a replica break an invariant, as far as it can tell: it is to end, for good.
+func (l *life) mayBreak() {
+	if l.trap == brokenRule {
+		l.trap, l.broken = "", true
+		l.node.sim.count("panic in " + brokenRule)
+		panic(&raft.BrokenInvariant{Name: "Sabotage", Detail: errSabotage.Error()})
+	}
+}
+
+// guestID is a group whose founders are others than the nodes that it is started on.
+const guestID raft.GroupID = 900
+
+// guest starts a replica of such a group, with a state machine that has Apply alone, and stops it again. It takes no part in anything: it applies
+// nothing, leads nobody, and refuses what it is asked.
+func (s *Sim) guest(n *node, d time.Duration) {
+	l := n.life
+	if l == nil || n.starting {
+		return
+	}
+	if _, there := l.host.Group(guestID); there {
+		return
+	}
+	beat := cmp.Or(s.heartbeat(n), heartbeats)
+	g, err := actors.StartGroup(l.host, actors.GroupConfig{
+		Group: guestID, Members: []raft.NodeID{unknown}, NoRestart: true, ElectionTimeout: election.Timeout{Min: 2 * beat, Max: 4 * beat},
+		Apply: func(actors.Command) []byte {
+			s.check.fail("who is no member applies nothing", "node %d", n.id)
+			return nil
+		},
+	})
+	if err != nil {
+		s.check.fail("groups start", "node %d, group %d: %v", n.id, guestID, err)
+		return
+	}
+	s.count("fault " + string(Guest))
+	s.foreign[g.PID().Id] = true
+	for _, m := range []any{&actors.Propose{Data: []byte("x")}, &actors.Read{}, &actors.TransferLeadership{To: n.id}, &actors.StepDown{}} {
+		l.askOf(g.PID(), m, func(answer any) {
+			switch answer.(type) {
+			case *actors.Refused, *actor.DeadLetterResponse:
+			default:
+				s.check.fail("who is no member refuses", "node %d answers %T with %T", n.id, m, answer)
+			}
+		})
+	}
+	s.clock.AfterFunc(d, func() {
+		if status := g.Status(); n.life == l && status.Role != raft.Learner && status.Phase == actors.Running {
+			s.check.fail("who is no member leads nobody", "node %d is a %v", n.id, status.RoleName())
+		}
+		l.system.Root.Stop(g.PID())
+		s.clock.AfterFunc(handful, func() { s.trace.note("the guest of node %d is %s", n.id, g.Status().RoleName()) })
+	})
 }
 
 // slips are mistakes that only the extras draw.
@@ -104,6 +177,7 @@ func (s *Sim) outsiders(n *node, groups int) {
 func (l *life) early() {
 	if rand.New(rand.NewPCG(l.node.sim.cfg.Seed, 0xea51)).IntN(16) == 0 && l.node.sim.story == nil {
 		l.system.Root.Send(l.group.PID(), &strangeMessage{})
+		l.system.Root.Send(l.group.PID(), &atomic.Pointer[strangeMessage]{}) // of another module's
 	}
 }
 

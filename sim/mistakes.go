@@ -71,7 +71,9 @@ var mistakes = []mistakeKind{
 		return &actors.StepDown{}
 	}},
 	{"a second replica", func(s *Sim, n *node) any {
-		_, err := actors.StartGroup(n.life.host, s.group())
+		cfg := s.group()
+		cfg.StateMachine = n.life.newMachine
+		_, err := actors.StartGroup(n.life.host, cfg)
 		return err
 	}},
 	{"a group badly configured", func(s *Sim, n *node) any {

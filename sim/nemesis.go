@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/troupe-raft/troupe/actors"
@@ -47,7 +48,10 @@ func (s *Sim) strike(number int, f Fault) {
 			s.count("fault skew")
 		}
 	case Panic, PanicText:
-		s.bombs = append(s.bombs, &bomb{node: n, victim: f.In, left: f.N, amid: f.Amid, text: f.Kind == PanicText, revive: f.For + 200*time.Millisecond})
+		victim, at, _ := strings.Cut(f.In, " at ")
+		s.bombs = append(s.bombs, &bomb{node: n, victim: victim, at: at, left: f.N, amid: f.Amid, text: f.Kind == PanicText, revive: f.For + 200*time.Millisecond})
+	case Guest:
+		s.guest(n, f.For)
 	case GiveUp:
 		s.giveUp(n, f.In)
 	case Foreign:

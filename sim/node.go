@@ -72,6 +72,7 @@ type life struct {
 
 	respawning bool           // the simulator stopped the replica, and another is to follow
 	deaf       bool           // events were dropped
+	broken     bool           // an invariant of its replica was said to be broken
 	misled     bool           // replicas were started by mistake
 	restarts   int            // of this replica, after crashes
 	losses     int            // how often it had no state to begin from
@@ -101,6 +102,7 @@ func (n *node) start() {
 			if g == groupID {
 				s.check.stepped(l, r)
 				l.mayPanic("rules")
+				l.mayBreak()
 			}
 		},
 	})
@@ -161,6 +163,12 @@ func (s *Sim) event(event any) {
 		}
 		return
 	}
+	if groupOf(event) == guestID {
+		if e, failed := event.(*actors.ReplicaFailed); failed && !s.nodes[e.Node].disk.excuses(e.Reason) && !sabotaged(e.Reason) {
+			s.check.fail("replicas fail only with their disk", "node %d, group %d: %v", e.Node, guestID, e.Reason)
+		}
+		return
+	}
 	switch e := event.(type) {
 	case *actors.EventsDropped:
 		s.deafened(e)
@@ -208,6 +216,9 @@ func (s *Sim) replicaRestarted(n *node, reason error) {
 	if n.life != nil {
 		n.life.restarts++
 	}
+	if broken := (*raft.BrokenInvariant)(nil); errors.As(reason, &broken) {
+		s.check.fail("who broke an invariant stays down", "node %d: %v", n.id, reason)
+	}
 	if !sabotaged(reason) {
 		s.check.fail("replicas crash only when something panicked", "node %d: %v", n.id, reason)
 	}
@@ -245,7 +256,7 @@ func (l *life) exhausted() bool {
 		return false
 	}
 	t, h := l.node.sim.group().Tuning, l.node.sim.host()
-	return l.node.sim.group().NoRestart || l.restarts >= cmp.Or(t.Crashes.Limit, replicaRestarts) || l.panics["heartbeat"] > cmp.Or(h.Daemons.Limit, daemonRestarts) || l.panics["persister"] > 0
+	return l.broken || l.node.sim.group().NoRestart || l.restarts >= cmp.Or(t.Crashes.Limit, replicaRestarts) || l.panics["heartbeat"] > cmp.Or(h.Daemons.Limit, daemonRestarts) || l.panics["persister"] > 0
 }
 
 // sabotaged reports whether a panic that was injected is the reason.

@@ -51,6 +51,7 @@ const (
 	GoBack      FaultKind = "go-back"      // A restarts from what its disk holds now, For later; with N 1 from nothing
 	GiveUp      FaultKind = "give-up"      // of an actor of A, which panics until it is not restarted any more
 	PanicText   FaultKind = "panic-text"   // as panic, with a text instead of an error
+	Guest       FaultKind = "guest"        // A runs a group that others founded, For a while
 	Foreign     FaultKind = "foreign"      // A gets messages of N groups that run nowhere
 	RestartOnly FaultKind = "restart-only" // of A's group actor, its node stays up
 )

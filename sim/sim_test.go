@@ -132,7 +132,8 @@ func happenings() []string {
 		"fault narrow-link", "message lost before a narrow link", "fault late-kind", "fault toil", "events dropped", "call from Apply", "call from a subscriber",
 	}
 	all = append(append(all, rare...), jumpsTerm)
-	for _, f := range []FaultKind{GiveUp, Foreign} {
+	all = append(all, "panic in "+brokenRule)
+	for _, f := range []FaultKind{GiveUp, Foreign, Guest} {
 		all = append(all, "fault "+string(f))
 	}
 	for _, name := range strayed {

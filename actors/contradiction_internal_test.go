@@ -33,6 +33,15 @@ func TestNodesAreNamedOnceInAChange(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	for name, c := range map[string]Change{
+		"a voter is added as a learner":       {AddLearners: []raft.Member{{ID: 3, Addr: "elsewhere"}}},
+		"learners are listed without voters":  {Learners: members(3, 4)},
+		"likewise, and somebody else removed": {Learners: members(4), Remove: []raft.NodeID{3}},
+	} {
+		if m, err := c.apply(now, newcomer); !errors.As(err, new(*raft.InvalidChangeError)) {
+			t.Errorf("%s: %+v, %v", name, m, err)
+		}
+	}
 	whole := Change{Voters: members(1, 2), Learners: members(3), AddVoters: members(5), AddLearners: members(6), Remove: []raft.NodeID{4}}
 	if _, err := (Change{Promote: []raft.NodeID{4}, Remove: []raft.NodeID{3}, Readmit: []raft.NodeID{2}, AddLearners: members(6)}).apply(now, newcomer); err != nil {
 		t.Errorf("what names each once: %v", err)

@@ -125,6 +125,8 @@ func (h *Host) open() error {
 			return errors.Join(err, store.Close())
 		}
 		h.transport = tcp
+	} else if t, ok := h.transport.(remote.Guarded); ok && h.guard != nil {
+		t.SetGuard(h.guard)
 	}
 	h.undead = stage.DropDeadLetters(h.system)
 	if err := h.spawnShared(); err != nil {

@@ -73,6 +73,7 @@ type guard struct {
 	met     map[raft.NodeID]raft.Acquaintance // as the lineage has it
 	entered map[raft.NodeID]raft.Incarnation  // who is connected, or was last
 	judging map[raft.NodeID]raft.Standing     // of the last call in the name of each
+	forgot  uint64                            // how many were forgotten to make room
 }
 
 func (h *Host) newGuard(l Lineage) *guard {
@@ -138,6 +139,10 @@ func (g *guard) meet(node raft.NodeID, known raft.Acquaintance, c remote.Call, s
 		return false, nil
 	}
 	next := known.Meet(c.Incarnation, s, c.Counted)
+	if known == (raft.Acquaintance{}) && next != known && !g.host.members()[node] {
+		next.Stranger = true
+		g.makeRoom()
+	}
 	if err := g.remember(node, next); err != nil {
 		return true, err
 	}
@@ -151,6 +156,25 @@ func (g *guard) meet(node raft.NodeID, known raft.Acquaintance, c remote.Call, s
 	g.judging[node] = s
 	g.nudge(node)
 	return true, what
+}
+
+// makeRoom forgets a stranger when as many are remembered as may be: anybody may call in any node's name. The caller holds the lock.
+func (g *guard) makeRoom() {
+	var strangers []raft.NodeID
+	for id, a := range g.met {
+		if a.Stranger {
+			strangers = append(strangers, id)
+		}
+	}
+	if len(strangers) == 0 || len(strangers) < g.host.cfg.Tuning.Acquaintances {
+		return
+	}
+	slices.Sort(strangers)
+	gone := strangers[g.forgot%uint64(len(strangers))]
+	g.forgot++
+	_ = g.remember(gone, raft.Acquaintance{}) // the store's failure, which says so itself
+	delete(g.judging, gone)
+	delete(g.entered, gone)
 }
 
 // remember keeps what is known of a node. The caller holds the lock.
@@ -329,6 +353,17 @@ func (g *guard) newcomer(node raft.NodeID, named uint64) (uint64, error) {
 func (r *replica) newcomer(node raft.NodeID) (uint64, error) {
 	m, _ := r.node.Membership().Member(node)
 	return r.host.guard.newcomer(node, m.Store)
+}
+
+// members are all nodes that are members of a group on this host.
+func (h *Host) members() map[raft.NodeID]bool {
+	all := map[raft.NodeID]bool{}
+	for _, g := range h.running() {
+		for _, m := range g.Status().Members {
+			all[m.ID] = true
+		}
+	}
+	return all
 }
 
 // greetAll makes this start known to all members, not only to those whom the group has something to tell.

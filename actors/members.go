@@ -102,6 +102,9 @@ func (c Change) apply(now raft.Membership, newcomer func(raft.NodeID) (uint64, e
 		info[m.ID] = m
 	}
 	voters, learners := now.Voters, now.Learners
+	if len(c.Voters) == 0 && len(c.Learners) > 0 {
+		return raft.Membership{}, &raft.InvalidChangeError{Reason: "learners are listed without the voters: list all members, or add the learners"}
+	}
 	if len(c.Voters) > 0 {
 		voters, learners = note(info, nil, c.Voters), note(info, nil, c.Learners)
 	}
@@ -111,6 +114,11 @@ func (c Change) apply(now raft.Membership, newcomer func(raft.NodeID) (uint64, e
 			return raft.Membership{}, &raft.InvalidChangeError{Reason: fmt.Sprintf("node %d is not a learner", id)}
 		}
 		voters = append(slices.Clone(voters), id)
+	}
+	for _, m := range c.AddLearners {
+		if slices.Contains(voters, m.ID) {
+			return raft.Membership{}, &raft.InvalidChangeError{Reason: fmt.Sprintf("node %d votes: it cannot be added as a learner, and is not changed", m.ID)}
+		}
 	}
 	learners = note(info, learners, c.AddLearners)
 	for _, id := range c.Readmit {

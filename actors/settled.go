@@ -37,7 +37,9 @@ func (g *guard) settled(group raft.GroupID, before, now raft.Membership) {
 	}
 	for _, m := range now.Members {
 		if m.ID != g.host.cfg.Node {
-			_ = g.remember(m.ID, g.met[m.ID].Readmit(m.Store, g.entered[m.ID]))
+			a := g.met[m.ID].Readmit(m.Store, g.entered[m.ID])
+			a.Stranger = false
+			_ = g.remember(m.ID, a)
 			g.meetAgain(m.ID)
 		}
 	}

@@ -94,6 +94,9 @@ type HostTuning struct {
 	MismatchAfter time.Duration
 	// Mismatches bounds the senders and groups of which this is remembered. Default 1024.
 	Mismatches int
+	// Acquaintances bounds the nodes that are members of no group here and whose starts are remembered all the same, since they have called: without
+	// TLS anybody may call in any node's name. Default 256.
+	Acquaintances int
 
 	Daemons Restarts // of the heartbeat; default 10 within a minute, 10ms to 1s apart; one more ends every group of the host
 }
@@ -122,6 +125,7 @@ func (t HostTuning) withDefaults(interval time.Duration) HostTuning {
 	t.FlushTime = cmp.Or(t.FlushTime, time.Second)
 	t.MismatchAfter = cmp.Or(t.MismatchAfter, 2*time.Second)
 	t.Mismatches = cmp.Or(t.Mismatches, 1024)
+	t.Acquaintances = cmp.Or(t.Acquaintances, 256)
 	t.Daemons = t.Daemons.or(daemonRestarts)
 	return t
 }
@@ -175,7 +179,7 @@ func (t Tuning) validate(fault func(bad bool, format string, args ...any)) {
 func (t HostTuning) validate(fault func(bad bool, format string, args ...any)) {
 	for _, f := range []limit{
 		{"Beats", t.Beats}, {"WriteBytes", t.WriteBytes}, {"WritesInFlight", t.WritesInFlight},
-		{"WaitingAnswers", t.WaitingAnswers}, {"EventQueue", t.EventQueue}, {"LogQueue", t.LogQueue}, {"Mismatches", t.Mismatches},
+		{"WaitingAnswers", t.WaitingAnswers}, {"EventQueue", t.EventQueue}, {"LogQueue", t.LogQueue}, {"Mismatches", t.Mismatches}, {"Acquaintances", t.Acquaintances},
 	} {
 		fault(f.value < 0, "Tuning.%s %d is negative", f.name, f.value)
 	}

@@ -37,6 +37,7 @@ type acquainted struct {
 	Nonce      uint64      `json:"nonce"`
 	Forked     bool        `json:"forked,omitempty"`
 	Readmitted bool        `json:"readmitted,omitempty"`
+	Stranger   bool        `json:"stranger,omitempty"`
 }
 
 // drawn is a random number that nobody else has drawn; never 0.
@@ -67,7 +68,7 @@ func (l *lineage) begin(h *home) error {
 		return refuse(path, errors.Join(ErrDamaged, err), "cannot be understood: %v", err)
 	}
 	for _, p := range list {
-		l.peers[p.Node] = raft.Acquaintance{Incarnation: raft.Incarnation{Store: p.Store, Start: p.Start, Nonce: p.Nonce}, Forked: p.Forked, Readmitted: p.Readmitted}
+		l.peers[p.Node] = raft.Acquaintance{Incarnation: raft.Incarnation{Store: p.Store, Start: p.Start, Nonce: p.Nonce}, Forked: p.Forked, Readmitted: p.Readmitted, Stranger: p.Stranger}
 	}
 	return nil
 }
@@ -159,7 +160,7 @@ func (s *Store) Meet(node raft.NodeID, a raft.Acquaintance) error {
 }
 
 func remembered(node raft.NodeID, a raft.Acquaintance) acquainted {
-	return acquainted{Node: node, Store: a.Store, Start: a.Start, Nonce: a.Nonce, Forked: a.Forked, Readmitted: a.Readmitted}
+	return acquainted{Node: node, Store: a.Store, Start: a.Start, Nonce: a.Nonce, Forked: a.Forked, Readmitted: a.Readmitted, Stranger: a.Stranger}
 }
 
 // note writes one of the small files while the folder is the store's. A write that fails ends the store, as any other does.

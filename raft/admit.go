@@ -47,8 +47,8 @@ func (n *Node) alive(id NodeID) bool {
 }
 
 // admit refuses a change from now to next that could leave the cluster without a quorum: a majority of the new voters, and in joint
-// consensus of the old ones too, must have answered within ElectionMax, somebody of them must be able to lead, and whoever is to get a vote must have caught up as a learner. The
-// error is an *UnsafeChangeError.
+// consensus of the old ones too, must have answered within ElectionMax, from where they are to be, somebody of them must be able to lead, and whoever is to get a vote must have caught up
+// as a learner. The error is an *UnsafeChangeError.
 func (n *Node) admit(now, next *Membership) error {
 	e := &UnsafeChangeError{Voters: len(next.Voters), Needed: len(next.Voters)/2 + 1}
 	if !slices.ContainsFunc(next.Voters, n.mayFollow) {
@@ -61,6 +61,9 @@ func (n *Node) admit(now, next *Membership) error {
 	for _, id := range next.Voters {
 		if n.alive(id) {
 			e.Alive++
+		}
+		if moves(now, next, id) {
+			e.Servers = append(e.Servers, Unready{ID: id, Why: Moved})
 		}
 		if !now.IsVoter(id) {
 			if u, ok := n.unready(now, id); ok {
@@ -80,6 +83,13 @@ func (n *Node) admit(now, next *Membership) error {
 	slices.SortStableFunc(e.Servers, func(a, b Unready) int { return cmp.Compare(a.ID, b.ID) })
 	e.Servers = slices.CompactFunc(e.Servers, func(a, b Unready) bool { return a.ID == b.ID })
 	return e
+}
+
+// moves reports whether a member is to be looked for elsewhere. Whoever answers now does so from where it is.
+func moves(now, next *Membership, id NodeID) bool {
+	from, member := now.Member(id)
+	to, _ := next.Member(id)
+	return member && to.Addr != from.Addr
 }
 
 func (n *Node) vital(id NodeID) int {

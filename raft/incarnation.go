@@ -21,6 +21,8 @@ type Acquaintance struct {
 	Forked bool
 	// Readmitted: Store was let in by a membership, in place of another store. Groups whose membership does not name it do not count it.
 	Readmitted bool
+	// Stranger: it was a member of nothing here when it was met, nor has been since. It may be forgotten.
+	Stranger bool
 }
 
 // A Standing is what an Acquaintance makes of a greeting.

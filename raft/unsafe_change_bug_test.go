@@ -166,3 +166,23 @@ func TestChangeBasedOnAnOlderMembership(t *testing.T) {
 		}
 	}
 }
+
+// A voter is where it answers from. A change that looks for it elsewhere, which a mistyped address does, could end a healthy cluster: it has to be
+// forced. A learner may be looked for anywhere.
+func TestVoterMovesByForceAlone(t *testing.T) {
+	at := func(m Membership, addrs ...string) Membership {
+		for i, a := range addrs {
+			if a != "" {
+				m.Members = append(m.Members, Member{ID: NodeID(i + 1), Addr: a})
+			}
+		}
+		return m
+	}
+	home := at(Membership{Voters: []NodeID{1, 2, 3}, Learners: []NodeID{4}}, "a", "b", "c", "d")
+	s := established(t, home)
+	s.matched(4, s.LastIndex())
+	s.refused(at(Membership{Voters: []NodeID{1, 2, 3}, Learners: []NodeID{4}}, "a", "b", "x", "d"), Unready{ID: 3, Why: Moved})
+	s.refused(at(Membership{Voters: []NodeID{1, 2, 3}, Learners: []NodeID{4}}, "x", "b", "c", "d"), Unready{ID: 1, Why: Moved})
+	s.refused(at(Membership{Voters: []NodeID{1, 2, 3, 4}}, "a", "b", "c", "x"), Unready{ID: 4, Why: Moved})
+	s.taken(at(Membership{Voters: []NodeID{1, 2, 3}, Learners: []NodeID{4}}, "a", "b", "c", "x"))
+}

@@ -42,6 +42,11 @@ type Guard interface {
 	Judged(by raft.NodeID, start raft.Incarnation, standing raft.Standing)
 }
 
+// A Guarded is a Transport of another's making that has a guard look at who calls, as TCP does. A host gives it the guard before Start.
+type Guarded interface {
+	SetGuard(Guard)
+}
+
 // asking is the lane of a call that only wants to know who answers.
 const asking Lane = 0xff
 

@@ -3,6 +3,7 @@ package remote
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -385,4 +386,70 @@ func TestCallersTakeTurns(t *testing.T) {
 	if len(c.busy) > 0 {
 		t.Errorf("%v", c.busy)
 	}
+}
+
+// Whoever is called and cannot be reached is called until it hears of this start, also where there is nothing to send to it: what it remembers of
+// this node must not be of an earlier start.
+func TestEverybodyHearsOfThisStart(t *testing.T) {
+	p := newPorter(incarnation(20, 1, 1))
+	b := start(t, 2, guarded(p))
+	way := newGate(t, b.Addr())
+	self := incarnation(10, 5, 50)
+	a := start(t, 1, guarded(newPorter(self)))
+	a.SetPeer(2, way.addr)
+	a.Greet(2)
+	<-way.turnedAway
+	way.open.Store(true)
+	b.logged("DEBUG accepted")
+	if known := p.Known(1); known.Incarnation != self {
+		t.Errorf("it knows %+v", known)
+	}
+}
+
+// A gate leads to an address once it is open. Before, connections are closed.
+type gate struct {
+	addr       string
+	open       atomic.Bool
+	turnedAway chan struct{} // closed when the first was
+}
+
+func newGate(t *testing.T, to string) *gate {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	g := &gate{addr: l.Addr().String(), turnedAway: make(chan struct{})}
+	first := sync.OnceFunc(func() { close(g.turnedAway) })
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if !g.open.Load() {
+				_ = in.Close()
+				first()
+				continue
+			}
+			go splice(in, to)
+		}
+	}()
+	return g
+}
+
+// splice joins a connection with a new one to an address, until either ends.
+func splice(in net.Conn, to string) {
+	defer in.Close()
+	out, err := net.Dial("tcp", to)
+	if err != nil {
+		return
+	}
+	go func() {
+		_, _ = io.Copy(in, out)
+		_ = in.Close()
+		_ = out.Close()
+	}()
+	_, _ = io.Copy(out, in)
+	_ = out.Close()
 }

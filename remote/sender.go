@@ -20,6 +20,7 @@ const complainAgain = 30 * time.Second
 type (
 	moved struct{} // the peer is to be dialled elsewhere
 	alive struct{} // the peer has just dialled us: it is worth an attempt now
+	again struct{} // the pause after a failure is over
 )
 
 // A sender is the actor that sends to one peer. It gathers posts until its mailbox runs empty, hands
@@ -60,6 +61,10 @@ func (s *sender) Receive(c actor.Context) {
 			s.lanes[l].pause = time.Time{}
 		}
 		if s.t.cfg.Guard != nil && s.lanes[Control].session == nil { // everybody is to know of everybody, whoever leads
+			s.dial(c.Self(), Control)
+		}
+	case *again:
+		if s.lanes[Control].session == nil {
 			s.dial(c.Self(), Control)
 		}
 	case *moved:
@@ -158,10 +163,11 @@ func (s *sender) down(session *session, err error) {
 		l.pause = now.Add(s.t.cfg.backoff(l.failures))
 		l.failures++
 	}
-	// It is to know of this start all the same. One that ended the connection may have forgotten it.
-	if refused := (*RefusedError)(nil); lane == Control && s.t.cfg.Guard != nil && (was || errors.As(err, &refused)) {
+	refused := (*RefusedError)(nil)
+	// It is to know of this start. One that ended the connection may have forgotten it.
+	if wanted := was || errors.As(err, &refused) || !s.t.learned(s.peer); lane == Control && s.t.cfg.Guard != nil && wanted {
 		root, self := s.t.cfg.System.Root, session.owner
-		time.AfterFunc(l.pause.Sub(now), func() { root.Send(self, &alive{}) })
+		time.AfterFunc(max(l.pause.Sub(now), 0), func() { root.Send(self, &again{}) })
 	}
 	s.complain(lane, session.addr, err)
 }

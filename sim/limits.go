@@ -146,8 +146,9 @@ func (c Config) host() actors.HostTuning {
 		WaitingAnswers: answers.below(1, persister.DefaultAnswers),
 		EventQueue:     []int{0, 1, 2}[d.IntN(3)],
 		MismatchAfter:  d.span(time.Millisecond, 2*time.Second), Mismatches: d.below(1, 1024),
-		LeaderStall: d.span(2*heartbeats, 500*time.Millisecond),
-		Daemons:     d.restarts(daemonRestarts, 10*time.Millisecond),
+		Acquaintances: drawer{rand.New(rand.NewPCG(c.Seed, 0xacc7))}.below(1, 256),
+		LeaderStall:   d.span(2*heartbeats, 500*time.Millisecond),
+		Daemons:       d.restarts(daemonRestarts, 10*time.Millisecond),
 	}
 }
 

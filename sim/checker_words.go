@@ -98,6 +98,10 @@ func (c *checker) votesFor(node, to raft.NodeID, m *image, w *raft.RequestVoteRe
 
 // voted: nobody votes twice in a term, crashes or not.
 func (c *checker) voted(voter raft.NodeID, term raft.Term, candidate raft.NodeID) {
+	if r := c.sim.returned; r != nil && r.leader == nil && r.node.id == voter { // it does not know yet that it has no vote; all others do
+		c.sim.count(votesInVain)
+		return
+	}
 	b := ballot{voter, len(c.sim.nodes[voter].lost), term}
 	if had, ok := c.votes[b]; ok && had != candidate {
 		c.fail("one vote per term", "node %d votes for %d and for %d in term %d", voter, had, candidate, term)

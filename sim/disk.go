@@ -28,8 +28,9 @@ type disk struct {
 	check  *checker
 	stable map[raft.GroupID]*image // what survives any crash
 	files  *tree
-	rotten rotten // blocks of the log
-	lurks  bool   // the next block that a write has to read rots
+	folder *folder // nil: the node keeps none
+	rotten rotten  // blocks of the log
+	lurks  bool    // the next block that a write has to read rots
 
 	life *store // of the running node
 

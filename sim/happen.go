@@ -26,10 +26,14 @@ const (
 	nobodySends  = "a message that no node sends was refused"
 	waitsTurn    = "an applier waits for its turn"
 	handsOver    = "a leader whose state machine is stuck hands over"
+	votesInVain  = "a node that went back, and does not know it, votes"
+	votesAgain   = "a node that had gone back votes again"
+	renewed      = "a folder becomes another one"
+	lateGreeting = "a greeting is found to be of a start that has ended"
 	regains      = "a replica that lost its snapshot is given another"
 )
 
-var rare = []string{spansTurns, readGap, severalReads, resumes, leaseSoon, byCredit, crashJoint, crashLeading, crashWriting, crashSending, nobodySends, handsOver, waitsTurn, regains}
+var rare = []string{spansTurns, readGap, severalReads, resumes, leaseSoon, byCredit, crashJoint, crashLeading, crashWriting, crashSending, nobodySends, handsOver, waitsTurn, regains, votesAgain, renewed, lateGreeting}
 
 // A rarity is what a life remembers to tell them by.
 type rarity struct {

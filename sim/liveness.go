@@ -112,6 +112,11 @@ func (s *Sim) unsettled() string {
 			return "replicas run"
 		}
 	}
+	for _, id := range s.ids {
+		if s.nodes[id].readmits {
+			return "nodes that went back are let in again"
+		}
+	}
 	ids, _ := s.members() // others have no leader who could help
 	for _, id := range ids {
 		if l := s.nodes[id].life; l != nil && l.view.lost {

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/remote"
 	"github.com/troupe-raft/troupe/stage"
@@ -60,6 +62,11 @@ func (n *network) send(l Link, e remote.Envelope) {
 		n.dropped++
 		return
 	}
+	h, ok := n.sim.nodes[l.From].life.transport.hello(l.To)
+	if !ok {
+		n.dropped++
+		return
+	}
 	n.batch[0] = e
 	var err error
 	if n.buf, err = n.wire.Encode(n.buf[:0], n.batch[:]); err != nil {
@@ -88,13 +95,13 @@ func (n *network) send(l Link, e remote.Envelope) {
 			delay += time.Duration(n.rand.Int64N(int64(w.Jitter)))
 		}
 		if w.Late > 0 && n.rand.Float64() < w.Late {
-			n.sendLate(l, frame, delay)
+			n.sendLate(l, frame, h, delay)
 			continue
 		}
 		n.onLink[l]++
 		n.sim.clock.AfterFunc(delay, func() {
 			n.onLink[l]--
-			n.arrive(l, frame)
+			n.arrive(l, frame, h)
 		})
 	}
 }
@@ -114,7 +121,7 @@ func (n *network) queue(l Link, w Weather, bytes int) (wait time.Duration, fits 
 }
 
 // sendLate lets a frame arrive up to latest after its time.
-func (n *network) sendLate(l Link, frame []byte, delay time.Duration) {
+func (n *network) sendLate(l Link, frame []byte, h *hello, delay time.Duration) {
 	delay += time.Duration(n.rand.Int64N(1 + n.rand.Int64N(int64(latest))))
 	from, sender := n.sim.nodes[l.From], n.sim.nodes[l.From].lives
 	n.late++
@@ -127,16 +134,16 @@ func (n *network) sendLate(l Link, frame []byte, delay time.Duration) {
 		if from.lives != sender {
 			n.sim.count("message late, of a life that has ended")
 		}
-		n.arrive(l, frame)
+		n.arrive(l, frame, h)
 	})
 }
 
-// arrive hands a frame to whoever lives at its destination now, unless the link was cut meanwhile.
-func (n *network) arrive(l Link, frame []byte) {
+// arrive hands a frame to whoever lives at its destination now and hears its sender, unless the link was cut meanwhile.
+func (n *network) arrive(l Link, frame []byte, h *hello) {
 	n.inFlight--
 	n.inFlightBytes -= len(frame)
 	to := n.sim.nodes[l.To].life
-	if to == nil || to.deliver == nil || n.weather(l, nil).Cut || n.sim.shielded(l) {
+	if to == nil || to.deliver == nil || n.weather(l, nil).Cut || n.sim.shielded(l) || !to.transport.hears(l.From, h) {
 		n.lost++
 		return
 	}
@@ -146,6 +153,12 @@ func (n *network) arrive(l Link, frame []byte) {
 		return
 	}
 	n.delivered++
+	if h != nil {
+		if batch = to.transport.guard.Pass(l.From, h.self, batch); len(batch) == 0 {
+			n.sim.count("a message of a node that does not count is not heard")
+			return
+		}
+	}
 	for i := range batch {
 		if batch[i].Group == groupID {
 			to.arrived(batch[i].Message)
@@ -159,6 +172,19 @@ type transport struct {
 	net     *network
 	life    *life
 	senders map[raft.NodeID]*actor.PID
+
+	guard   remote.Guard                     // nil: nodes are taken for who they say they are
+	callers map[raft.NodeID]raft.Incarnation // who is connected
+	up      map[raft.NodeID]*life            // who has let this start in
+	calling map[raft.NodeID]bool             // who is called until it has
+	paused  map[raft.NodeID]time.Duration    // who refused, and is not called again before
+}
+
+func (l *life) newTransport() *transport {
+	return &transport{
+		net: l.node.sim.net, life: l, senders: map[raft.NodeID]*actor.PID{}, callers: map[raft.NodeID]raft.Incarnation{},
+		up: map[raft.NodeID]*life{}, calling: map[raft.NodeID]bool{}, paused: map[raft.NodeID]time.Duration{},
+	}
 }
 
 func (t *transport) Start(d remote.Deliver) error {
@@ -173,7 +199,12 @@ func (t *transport) SetChaos(remote.Chaos) {}
 // that are too high once somebody forged one.
 func (t *transport) HangUp(from raft.NodeID, reason error) {
 	why := (*raft.ImpossibleMessageError)(nil)
-	far := t.net.sim.jumped && errors.As(reason, &why) && why.Why == raft.TermTooHigh
+	odd := (*actors.IdentityError)(nil)
+	if t.guard != nil && !errors.As(reason, &why) && (errors.As(reason, &odd) || strings.Contains(reason.Error(), "greet anew")) {
+		t.end(from)
+		return
+	}
+	far := errors.As(reason, &why) && t.net.sim.jumped && why.Why == raft.TermTooHigh
 	if t.life.forged[from] || far {
 		t.net.sim.count(nobodySends)
 		return

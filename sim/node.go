@@ -36,6 +36,8 @@ type node struct {
 	life     *life
 	founder  bool
 	lost     []map[raft.GroupID]*image // what was on its disk each time before it was put back to less
+	readmits bool                      // an operator is to let it back in
+	pleads   *life                     // who has been asked to, and has not answered
 	gone     bool                      // it never comes back: its disk has rotted, or nobody starts it
 	lives    int
 	toil     time.Duration        // of each Apply
@@ -53,14 +55,16 @@ type life struct {
 	host    *actors.Host
 	group   *actors.Group
 	deliver remote.Deliver
-	machine *machine
-	view    view
-	log     *slog.Logger
-	trap    string // the callback that panics next
-	pauses  int    // that last
-	paused  int    // how often it was
-	backlog int    // messages that had come by the end of the last pause: each may ask for a write
-	hang    hang   // of the group's actor
+
+	transport *transport
+	machine   *machine
+	view      view
+	log       *slog.Logger
+	trap      string // the callback that panics next
+	pauses    int    // that last
+	paused    int    // how often it was
+	backlog   int    // messages that had come by the end of the last pause: each may ask for a write
+	hang      hang   // of the group's actor
 	rarity
 
 	held   int                  // how many things keep it, or a part of it, from going on
@@ -94,10 +98,11 @@ func (n *node) start() {
 	n.life = l
 	l.system = s.system
 	n.starting = true
+	l.transport = l.newTransport()
 	host, err := actors.StartHost(l.system, actors.HostConfig{
 		Node: n.id, HeartbeatInterval: s.heartbeat(n), Tuning: s.host(), Loggers: s.loggers(l), ApplyTurns: s.applyTurns(), Stage: rigged{l.stage, l}, FS: n.disk.fs(), Log: l.log,
-		Store:     n.disk.open(l.stage.Clock(), s.clock),
-		Transport: &transport{net: s.net, life: l, senders: map[raft.NodeID]*actor.PID{}},
+		Store:     n.disk.greeter(n.disk.open(l.stage.Clock(), s.clock)),
+		Transport: l.transport,
 		Watch: func(g raft.GroupID, r *raft.Node) {
 			if g == groupID {
 				s.check.stepped(l, r)

@@ -177,6 +177,15 @@ func (c Config) Plan() []Fault {
 			})
 		}
 	}
+	if c.folders() {
+		r := rand.New(rand.NewPCG(c.Seed, 0xf01d))
+		for range 1 + r.IntN(4) {
+			plan = append(plan, Fault{
+				At: time.Duration(r.Int64N(int64(c.Length))), Kind: GoBack, A: ids[r.IntN(len(ids))],
+				For: time.Duration(r.Int64N(int64(time.Second))), N: r.IntN(2) * wiped,
+			})
+		}
+	}
 	return append(plan, c.extras(ids)...)
 }
 

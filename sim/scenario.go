@@ -284,5 +284,5 @@ func (n *network) push(l Link, frame []byte) {
 	n.inFlight++
 	n.inFlightBytes += len(frame)
 	n.bytes += len(frame)
-	n.arrive(l, frame)
+	n.arrive(l, frame, nil)
 }

@@ -126,6 +126,7 @@ type Sim struct {
 	finished  bool        // clients begin nothing new
 	lurking   []Fault     // rot that strikes whoever is the next to lead
 	rotting   raft.NodeID // whose disk rots, 0: nobody's so far
+	folders   bool        // nodes greet with who they are
 	returned  *returned   // whoever was put back and does not know it, nil: nobody
 	decays    bool        // a snapshot rots when it is to be sent in the calm
 	handled   any         // the message of this step
@@ -191,6 +192,12 @@ func newPaced(cfg Config, paced func(id raft.NodeID, life int) pacing) *Sim {
 	s.check.found(s.founders)
 	for i, id := range s.ids {
 		s.nodes[id] = &node{sim: s, id: id, founder: i < cfg.Nodes, disk: newDisk(id, s.rand(fmt.Sprintf("disk %d", id)), s.check)}
+	}
+	if s.folders = cfg.folders(); s.folders {
+		for _, id := range s.ids {
+			n := s.nodes[id]
+			n.disk.folder = n.disk.newFolder()
+		}
 	}
 	for i := range cfg.neighbours() {
 		s.neighbours = append(s.neighbours, s.newNeighbour(i))

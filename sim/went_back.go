@@ -11,31 +11,38 @@ import (
 type old struct {
 	stable map[raft.GroupID]*image
 	files  *tree
+	folder *folder
 }
 
 // keep copies what any crash at this moment would leave.
 func (d *disk) keep() old {
-	k := old{stable: map[raft.GroupID]*image{}, files: d.files.synced()}
+	k := old{stable: map[raft.GroupID]*image{}, files: d.files.synced(), folder: d.folder.clone()}
 	for g, m := range d.stable {
 		k.stable[g] = m.clone()
 	}
 	return k
 }
 
-// A return is a node that was put back to an older copy of its disk and does not know it yet. The one who can tell it is the leader
-// that it acknowledged more to: until then it hears and reaches nobody else, since what it does meanwhile nothing could mend.
+// A return is a node that was put back to an older copy of its disk and does not know it yet. Where its folder tells, all other members can, as
+// soon as it greets them. Else the one who can is the leader that it acknowledged more to: until then it hears and reaches nobody else, since
+// what it does meanwhile nothing could mend.
 type returned struct {
-	node, leader *node
-	life         *life // of the leader
-	term         raft.Term
+	node   *node
+	leader *node // nil: its folder tells
+	life   *life // of the leader
+	term   raft.Term
 }
 
-// goBack puts a node back to what its disk holds now, after a while, or to nothing.
+// goBack puts a node back to what its disk holds now, after a while, or to nothing. Where nodes have folders, it is restarted meanwhile, in half
+// of the cases: then its folder tells.
 func (s *Sim) goBack(f Fault) {
 	n := s.nodes[f.A]
 	kept := n.disk.keep()
 	if f.N == wiped {
 		kept = old{stable: map[raft.GroupID]*image{}, files: newTree()}
+	}
+	if s.folders && f.N != wiped && s.rng.IntN(2) == 0 {
+		s.after(f.For/4, func() { s.down(n, f.For/4) })
 	}
 	s.after(f.For, func() { s.putBack(n, kept) })
 }
@@ -46,6 +53,18 @@ const wiped = 1
 // putBack restarts a node from an older disk, if its leader will notice: it leads on, the node had acknowledged entries to it that the
 // older disk lacks, and the others are a quorum.
 func (s *Sim) putBack(n *node, kept old) {
+	if s.folders {
+		if kept.folder == nil {
+			kept.folder = n.disk.newFolder()
+		}
+		all, none := s.foretold(n, kept.folder)
+		if all {
+			s.putBackTold(n, kept)
+		}
+		if !none {
+			return
+		}
+	}
 	leader, m := s.leader(), n.disk.image(groupID)
 	if len(s.neighbours) > 0 || leader == nil || leader == n || n.gone || n.starting || s.returned != nil || len(n.disk.rotten) > 0 || s.rotting == n.id ||
 		m.hard.Term != leader.life.view.term || m.hard.Doubt || m.life > 0 {
@@ -68,7 +87,7 @@ func (s *Sim) putBack(n *node, kept old) {
 	}
 	n.crash()
 	n.lost = append(n.lost, n.disk.stable)
-	n.disk.stable, n.disk.files = maps.Clone(kept.stable), kept.files
+	n.disk.stable, n.disk.files, n.disk.folder = maps.Clone(kept.stable), kept.files, kept.folder
 	s.returned = &returned{node: n, leader: leader, life: leader.life, term: leader.life.view.term}
 	s.trace.note("node %d goes back to %v", n.id, n.disk.image(groupID).last())
 	s.count("fault go-back")
@@ -95,13 +114,14 @@ func (s *Sim) watchReturned() {
 	case r.node.disk.image(groupID).hard.Doubt:
 		s.count("gone back and noticed")
 		s.returned = nil
+	case r.leader == nil:
 	case r.leader.life != r.life || r.life.view.role != raft.Leader || r.life.view.term != r.term:
 		s.giveUpReturned()
 	}
 }
 
 func (s *Sim) giveUpReturned() {
-	if r := s.returned; r != nil {
+	if r := s.returned; r != nil && r.leader != nil {
 		s.count("gone back and nobody knew")
 		s.returned = nil
 		r.node.gone = true
@@ -112,7 +132,7 @@ func (s *Sim) giveUpReturned() {
 // shielded reports whether a message must not pass: one end was put back and does not know it, and the other cannot tell it.
 func (s *Sim) shielded(l Link) bool {
 	r := s.returned
-	return r != nil && (l.From == r.node.id && l.To != r.leader.id || l.To == r.node.id && l.From != r.leader.id)
+	return r != nil && r.leader != nil && (l.From == r.node.id && l.To != r.leader.id || l.To == r.node.id && l.From != r.leader.id)
 }
 
 // held reports whether a node has an entry on its disk, or had when that was put back.

@@ -25,6 +25,7 @@ func runMembers(cfg config.Config, selves []config.Node, stdout, stderr io.Write
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	signal.Ignore(syscall.SIGPIPE) // whoever read the log may have ended: its lines are lost then, and nothing else
 	queue := logs.NewQueue(0)
 	defer flush(queue)
 	loggers := loggers(stderr, queue, cfg.Log)
@@ -35,9 +36,7 @@ func runMembers(cfg config.Config, selves []config.Node, stdout, stderr io.Write
 		return err
 	}
 	for _, m := range members {
-		if _, err := fmt.Fprintln(stdout, m.ready()); err != nil {
-			return err
-		}
+		_, _ = fmt.Fprintln(stdout, m.ready()) // nobody has to read it
 	}
 	failed := make(chan error, len(members))
 	for _, m := range members {

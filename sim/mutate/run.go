@@ -86,7 +86,7 @@ func (r *runner) inject(ctx context.Context, b Bug) (res Result) {
 			return res
 		}
 		for _, test := range b.tests(folder) {
-			where, err := r.fails(ctx, binary, folder, test, timeoutOf(b, r.timeout))
+			where, err := r.fails(ctx, binary, overlay, folder, test, timeoutOf(b, r.timeout))
 			if err != nil {
 				res.Err = errors.Join(res.Err, err)
 				continue
@@ -117,12 +117,12 @@ func (r *runner) build(ctx context.Context, folder, overlay, binary string) erro
 	return nil
 }
 
-// fails runs one test of a test binary and returns where it first complained, or an error unless it failed.
-func (r *runner) fails(ctx context.Context, binary, folder, test string, timeout time.Duration) (string, error) {
+// fails runs one test of a test binary, which sees the overlay in what it builds itself, and returns where it first complained, or an error unless it failed.
+func (r *runner) fails(ctx context.Context, binary, overlay, folder, test string, timeout time.Duration) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout+10*time.Second) // the test's own timeout tells more
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, "-test.run", "^"+test+"$", "-test.v", "-test.timeout", timeout.String())
-	cmd.Dir = filepath.Join(r.root, folder)
+	cmd.Dir, cmd.Env = filepath.Join(r.root, folder), append(os.Environ(), "GOFLAGS=-overlay="+overlay)
 	out, err := cmd.CombinedOutput()
 	r.verbose("%s %s under the injection:\n%s", folder, test, out)
 	return verdict(folder, test, out, err)

@@ -52,6 +52,13 @@ func (c *testCluster) wipe(id raft.NodeID) {
 	}
 }
 
+// forget makes what was said unsaid.
+func (tr *identities) forget() {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	clear(tr.said)
+}
+
 // others are the members that are neither of two.
 func (c *testCluster) third(a, b raft.NodeID) raft.NodeID { return raft.NodeID(6 - a - b) }
 
@@ -130,6 +137,25 @@ func TestWipedMemberIsNotTheMember(t *testing.T) {
 		if m := member(c.nodes[id], back); id != lead && m.Trouble != nil {
 			t.Errorf("node %d: %v", id, m.Trouble)
 		}
+	}
+}
+
+// TestMemberWipedTwiceIsNamedTwice: that a member was let back in once does not make others silent when it loses its folder again.
+func TestMemberWipedTwiceIsNamedTwice(t *testing.T) {
+	c := newCluster(t, 3)
+	told := listen(c)
+	c.converge(c.fill("a", 10))
+	lead, back := c.leader().id, c.follower().id
+	third := c.third(lead, back)
+	for range 2 {
+		told.forget()
+		c.stop(back)
+		c.wipe(back)
+		c.restart(back)
+		told.told(t, lead, back, raft.Wiped)
+		told.told(t, third, back, raft.Wiped)
+		await(t, "its status says so", func() bool { return member(c.nodes[lead], back).Trouble != nil && member(c.nodes[third], back).Trouble != nil })
+		c.readmit(back)
 	}
 }
 

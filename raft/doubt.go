@@ -17,7 +17,8 @@ func (n *Node) doubt() uint64 {
 	return n.life()
 }
 
-func (n *Node) life() uint64 { return max(n.cfg.Life, 1) }
+// life names this start and, within it, the doubts that have ended: no Trust is for a later one, and no fence of an earlier one is.
+func (n *Node) life() uint64 { return max(n.cfg.Life, 1) + n.trusted }
 
 // counts reports whether the peer's answers do.
 func (p *peer) counts() bool { return p.doubt == 0 || p.trusted }
@@ -150,7 +151,8 @@ func (n *Node) onTrust(m *Trust) {
 	n.obey(m.Term, m.Leader)
 	held := m.Entry.Index < n.log.Prev.Index || n.log.has(m.Entry) && m.Entry.Index <= n.durable
 	alone := m.Unaided || n.hard.Vote == None || n.hard.Vote == m.Leader
-	if m.Life == n.life() && held && alone {
+	if n.hard.Doubt && m.Life == n.life() && held && alone {
 		n.hard.Doubt = false
+		n.trusted++
 	}
 }

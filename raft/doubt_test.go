@@ -362,3 +362,49 @@ func TestPromotionInDoubt(t *testing.T) {
 		t.Error(e.Refused)
 	}
 }
+
+// The leader's Trust of the first doubt arrives twice, the second time after the same start has fallen into doubt again.
+func TestLateTrustEndsItsOwnDoubt(t *testing.T) {
+	st := disk(voters(1, 2, 3), 6, 1, 2, 2)
+	st.Hard.Doubt = true
+	n, err := New(Config{ID: 1, ElectionMin: testElection, Life: 77}, st, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &subject{Node: n, t: t, at: later}
+	s.get(2, &Heartbeat{Term: 6, Leader: 2})
+	s.sync(Received{From: 2, Message: &AppendEntries{Term: 6, Leader: 2, Prev: EntryID{3, 2}, Runs: []Run{{4, 4, 6}}}})
+	trust := Trust{Term: 6, Leader: 2, Life: 77, Entry: EntryID{4, 6}}
+	first, second := trust, trust
+	s.sync(Received{From: 2, Message: &first})
+	if s.InDoubt(1) {
+		t.Fatal("not trusted")
+	}
+	s.sync(GoneBack{})
+	if !s.InDoubt(1) {
+		t.Fatal("not in doubt")
+	}
+	s.sync(Received{From: 2, Message: &second})
+	if !s.InDoubt(1) {
+		t.Error("the first doubt's Trust ends the second doubt")
+	}
+}
+
+// It falls in doubt again before it has answered without doubt.
+func TestDoubtWithoutPause(t *testing.T) {
+	s := established(t, voters(1, 2, 3), 1)
+	s.doubts(3, 77, 0)
+	fence := s.LastIndex()
+	s.heldInDoubt(3, 77, fence)
+	s.matched(2, fence)
+	if s.InDoubt(3) {
+		t.Fatal("not trusted")
+	}
+	// It takes the Trust, and goes back before the next heartbeat: its doubt has another name.
+	e := s.doubts(3, 78, fence)
+	for _, o := range e.Send {
+		if m, trust := o.Message.(*Trust); trust {
+			t.Errorf("trusted by the fence of the first time: %+v", m)
+		}
+	}
+}

@@ -45,6 +45,8 @@ type Node struct {
 	reads     []pendingRead
 	round     uint64
 
+	trusted uint64 // doubts of this start that have ended
+
 	from NodeID // sender of the message being stepped
 	told told
 	out  Effects

@@ -206,7 +206,7 @@ func (c *checker) start() error {
 	for i, id := range c.scope.ids() {
 		d := disk{snapshot: raft.SnapshotMeta{Membership: c.founding(id)}}
 		s := &server{id: id, disk: d, life: 1}
-		node, err := raft.New(raft.Config{ID: id, ElectionMin: electionMin, Life: s.life}, d.state(), c.nowAt(s))
+		node, err := raft.New(raft.Config{ID: id, ElectionMin: electionMin, Life: s.life << 8}, d.state(), c.nowAt(s))
 		if err != nil {
 			return err
 		}

@@ -250,7 +250,7 @@ func (st *step) crash() {
 func (st *step) restart() {
 	s := st.s
 	s.life++
-	node, err := raft.New(raft.Config{ID: s.id, ElectionMin: electionMin, Life: s.life}, s.disk.state(), st.c.nowAt(s))
+	node, err := raft.New(raft.Config{ID: s.id, ElectionMin: electionMin, Life: s.life << 8}, s.disk.state(), st.c.nowAt(s))
 	if err != nil {
 		st.blame("Restart", "server %d does not start again: %v", s.id, err)
 		return

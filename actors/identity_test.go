@@ -154,7 +154,9 @@ func TestMemberWipedTwiceIsNamedTwice(t *testing.T) {
 		c.restart(back)
 		told.told(t, lead, back, raft.Wiped)
 		told.told(t, third, back, raft.Wiped)
-		await(t, "its status says so", func() bool { return member(c.nodes[lead], back).Trouble != nil && member(c.nodes[third], back).Trouble != nil })
+		await(t, "its status says so", func() bool {
+			return member(c.nodes[lead], back).Trouble != nil && member(c.nodes[third], back).Trouble != nil
+		})
 		c.readmit(back)
 	}
 }

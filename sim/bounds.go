@@ -50,6 +50,16 @@ const (
 	outOfTurn = 12
 )
 
+// backsOff reports whether a daemon has panicked so often that it is restarted after a long pause only: it is told of everything meanwhile.
+func (l *life) backsOff() bool {
+	for _, panics := range l.panics {
+		if panics > 2 {
+			return true
+		}
+	}
+	return false
+}
+
 // bounded: nothing piles up.
 func (s *Sim) bounded() {
 	s.boundMailboxes()
@@ -95,7 +105,7 @@ func (s *Sim) boundMailboxes() {
 			continue
 		}
 		asked += len(l.open)
-		if l.hung && l.slow(handful) {
+		if l.hung && l.slow(handful) || l.backsOff() {
 			asked += whileHung
 		}
 		if l.hang.now > 0 || l.hang.until > 0 && s.clock.Now()-l.hang.until < handful { // nobody stops heartbeats and repeated appends to who is stuck

@@ -184,6 +184,25 @@ func TestOpenOnFailingDisk(t *testing.T) {
 	}
 }
 
+// A log that could not be noted takes no other's place: the one before is still noted, and must not be removed, or no later start would open.
+func TestLogStaysUntilTheNextIsNoted(t *testing.T) {
+	s := &saboteur{err: syscall.EIO, fails: on(newestTemp, errorfs.OpFileWrite)}
+	r := start(t, config(errorfs.Wrap(vfs.NewMem(), s), "d"))
+	noted := r.store.ice.newest
+	s.armed.Store(true)
+	if err := r.store.ice.note("999999.log"); !errors.Is(err, s.err) {
+		t.Errorf("got %v", err)
+	}
+	if err := r.store.ice.forget("888888.log"); err != nil || r.store.ice.newest != noted {
+		t.Errorf("it takes %q for noted, %v", r.store.ice.newest, err)
+	}
+	if err := r.store.ice.forget(noted); !errors.Is(err, s.err) || r.store.ice.newest != noted {
+		t.Errorf("it takes %q for noted, %v", r.store.ice.newest, err)
+	}
+	s.armed.Store(false)
+	r.stopped()
+}
+
 // TestLogStaysWhileItIsNoted removes the newest log on a disk that cannot note that there is none. The log must stay, or the next start
 // would miss it.
 func TestLogStaysWhileItIsNoted(t *testing.T) {

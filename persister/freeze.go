@@ -89,8 +89,11 @@ func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
 func (f *freezer) note(name string) error {
 	f.newestM.Lock()
 	defer f.newestM.Unlock()
+	if err := f.home.noteLog(name); err != nil {
+		return err // the one before is still noted, and must stay
+	}
 	f.newest = name
-	return f.home.noteLog(name)
+	return nil
 }
 
 // forget notes that there is no log, when the newest goes before the next one is made.
@@ -100,8 +103,11 @@ func (f *freezer) forget(name string) error {
 	if f.newest != name {
 		return nil
 	}
+	if err := f.home.noteLog(""); err != nil {
+		return err
+	}
 	f.newest = ""
-	return f.home.noteLog("")
+	return nil
 }
 
 func (f *freezer) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {

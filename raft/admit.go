@@ -87,9 +87,9 @@ func (n *Node) admit(now, next *Membership) error {
 
 // moves reports whether a member is to be looked for elsewhere. Whoever answers now does so from where it is.
 func moves(now, next *Membership, id NodeID) bool {
-	from, member := now.Member(id)
+	from, _ := now.Member(id)
 	to, _ := next.Member(id)
-	return member && to.Addr != from.Addr
+	return now.Has(id) && to.Addr != from.Addr
 }
 
 func (n *Node) vital(id NodeID) int {

@@ -185,4 +185,7 @@ func TestVoterMovesByForceAlone(t *testing.T) {
 	s.refused(at(Membership{Voters: []NodeID{1, 2, 3}, Learners: []NodeID{4}}, "x", "b", "c", "d"), Unready{ID: 1, Why: Moved})
 	s.refused(at(Membership{Voters: []NodeID{1, 2, 3, 4}}, "a", "b", "c", "x"), Unready{ID: 4, Why: Moved})
 	s.taken(at(Membership{Voters: []NodeID{1, 2, 3}, Learners: []NodeID{4}}, "a", "b", "c", "x"))
+
+	s = established(t, voters(1, 2, 3)) // whose addresses are known otherwise
+	s.refused(at(voters(1, 2, 3), "", "b"), Unready{ID: 2, Why: Moved})
 }

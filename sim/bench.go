@@ -47,6 +47,7 @@ var benches = []struct {
 	{"the rules refuse", (*bench).refusals},
 	{"one of two voters is trusted again", (*bench).trustOfTwo},
 	{"a snapshotter's transfers end", (*bench).straySends},
+	{"anybody calls in a node's name", (*bench).anyFolders},
 }
 
 // playedBenches are how many of them a run has.

@@ -231,6 +231,7 @@ func (b *bench) otherLogs() {
 		{"blocks beyond the log", nil, []*entry.Block{run(4, 9, 2), run(10, 10, 3), run(11, 12, 3)}, nil, 10},
 		{"nothing", nil, nil, nil, 3},
 		{"an error", nil, nil, errRead, 3},
+		{"damage", []string{"replication.Halted"}, nil, &persister.CorruptError{Dir: damagedDisk, Group: groupID, Index: 4, Reason: "it has rotted"}, 3},
 		{"entries that were asked for no more", []string{"replication.Halted"}, []*entry.Block{run(1, 2, 2)}, nil, 3},
 		{"a gap", []string{"replication.Halted"}, []*entry.Block{run(4, 5, 2), run(7, 9, 2)}, nil, 3},
 		{"another term's", []string{"replication.Halted"}, []*entry.Block{run(4, 9, 1)}, nil, 3},

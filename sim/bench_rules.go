@@ -442,6 +442,7 @@ func (b *bench) refusals() {
 	refused(lead, raft.ChangeMembership{Target: raft.Membership{Voters: same.Voters, Outgoing: same.Voters}}, errBad)
 	refused(lead, raft.ChangeMembership{Target: same}, errBad)
 	refused(lead, raft.ChangeMembership{Target: same, BasedOn: 1 << 40}, errBad)
+	refused(lead, raft.ChangeMembership{Target: raft.Membership{Voters: same.Voters, Members: []raft.Member{{ID: 2, Addr: nowhere}}}}, errBad)
 	before := lead.node.Term()
 	lead.node.Step(c.now, raft.Campaign{}) // who leads need not
 	b.demand(lead.node.Role() == raft.Leader && lead.node.Term() == before, "a leader campaigns")
@@ -482,6 +483,11 @@ func (b *bench) refusals() {
 	gone := lead.node.Clone()
 	back := gone.Step(c.now, raft.GoneBack{})
 	b.demand(back.Hard != nil && back.Hard.Doubt && gone.Role() != raft.Leader, "who has gone back goes on leading: %+v", back)
+
+	passing := lead.node.Clone()
+	passing.Step(c.now, raft.Transfer{To: 2})
+	bereft := passing.Step(c.now, raft.Received{From: 2, Message: &raft.HeartbeatReply{Term: lead.node.Term(), Sent: c.now, Wants: 1}})
+	b.demand(bereft.Transfer != nil && bereft.Transfer.Err != nil, "a transfer to who has lost its state goes on: %+v", bereft)
 
 	// Nor does one that is in doubt.
 	c.servers[2].disk.Hard.Doubt = true

@@ -289,8 +289,12 @@ func (b *bench) damagedFiles() {
 	if ids, err := snapshotter.List(fs, benchDir); len(ids) > 0 || err != nil {
 		b.demand(false, "no folder holds %v: %v", ids, err)
 	}
+	fs.leave(snapshotPath(7), string(file))
 	fs.left = 1
-	_, err := snapshotter.List(fs, benchDir)
+	_, err := snapshotter.Open(fs, benchDir, metaAt(7), 64)
+	b.demand(errors.Is(err, errInjected), "a file that cannot be opened: %v", err)
+	fs.left = 1
+	_, err = snapshotter.List(fs, benchDir)
 	b.demand(errors.Is(err, errInjected), "a folder that cannot be read: %v", err)
 }
 
@@ -428,6 +432,16 @@ func (b *bench) straySends() {
 	ends("its file cannot be read", answer(remote.SnapshotChunkReply{Term: 2, Index: 7, Offset: 40}))
 	begin(2)
 	ends("its leader leads no more", &snapshotter.Abort{Term: 2})
+
+	b.name = "a transfer that runs is asked for again"
+	begin(2)
+	b.tell(&snapshotter.Send{Peer: 3, Term: 2, Leader: 1})
+	b.heard()
+	b.name = "a transfer's file cannot be opened"
+	b.putSnapshotter(fs, 7, 40)
+	fs.left = 1
+	b.tell(&snapshotter.Send{Peer: 3, Term: 2, Leader: 1})
+	b.heard("snapshotter.Unusable", "snapshotter.WantCapture", "snapshotter.Sent")
 
 	b.name = "a transfer is of a newer term"
 	begin(2)

@@ -137,6 +137,15 @@ var slips = []mistakeKind{
 	{"a node is to be two things", func(*Sim, *node) any {
 		return &actors.ChangeMembers{Change: actors.Change{Voters: []raft.Member{{ID: 1}}, Learners: []raft.Member{{ID: 1}}, Force: true}}
 	}},
+	{"a voter is moved", func(_ *Sim, n *node) any {
+		return &actors.ChangeMembers{Change: actors.Change{AddVoters: []raft.Member{{ID: n.id, Addr: nowhere}}}}
+	}},
+	{"a voter is added as a learner", func(_ *Sim, n *node) any {
+		return &actors.ChangeMembers{Change: actors.Change{AddLearners: []raft.Member{{ID: n.id, Addr: nowhere}}}}
+	}},
+	{"learners alone", func(_ *Sim, n *node) any {
+		return &actors.ChangeMembers{Change: actors.Change{Learners: []raft.Member{{ID: n.id}}}}
+	}},
 	{"a stranger is promoted twice", func(_ *Sim, n *node) any {
 		return &actors.ChangeMembers{Change: actors.Change{Promote: []raft.NodeID{unknown, unknown}}}
 	}},

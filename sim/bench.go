@@ -51,7 +51,7 @@ var benches = []struct {
 }
 
 // playedBenches are how many of them a run has.
-const playedBenches = 5
+const playedBenches = 10
 
 // playBenches lets a few of them happen.
 func (s *Sim) playBenches() {

@@ -52,13 +52,10 @@ func (c *credit) take(bytes int) bool {
 	}
 }
 
-// give gives back what a request took, and has the group look, once, if others wait for it there.
-func (c *credit) give(bytes int) {
-	c.used.Add(-amount(bytes))
-	c.look()
-}
+// put gives back what a request took.
+func (c *credit) put(bytes int) { c.used.Add(-amount(bytes)) }
 
-// look has the group look whether there is credit for those who wait.
+// look has the group look, once, whether there is credit for those who wait, if others do.
 func (c *credit) look() {
 	if c.waiting.Load() > 0 && !c.told.Load() && c.told.CompareAndSwap(false, true) {
 		c.tell()

@@ -116,7 +116,9 @@ func (r *request) claim() bool {
 }
 
 func (r *request) deliver() {
-	r.giveBack()
+	if r.release() {
+		defer r.handle.credit.look() // after the answer: whatever becomes of others, this one has its own
+	}
 	if r.done != nil {
 		r.done <- struct{}{}
 		return
@@ -169,9 +171,18 @@ func (r *request) takeCredit() bool {
 
 // giveBack gives the credit back that the request holds. Whoever calls it first does.
 func (r *request) giveBack() {
-	if held := r.held.Swap(0); held > 0 {
-		r.handle.credit.give(int(held - 1))
+	if r.release() {
+		r.handle.credit.look()
 	}
+}
+
+// release is giveBack without a word to those who wait for credit. True: there is some for them.
+func (r *request) release() bool {
+	held := r.held.Swap(0)
+	if held > 0 {
+		r.handle.credit.put(int(held - 1))
+	}
+	return held > 0
 }
 
 // abandon is the caller leaving. True: the request never reached the log and never will.

@@ -76,3 +76,25 @@ func panics(f func()) (panicked bool) {
 	f()
 	return false
 }
+
+// TestPanicAmidAnAnswer: what goes wrong while others are told that there is room costs nobody an answer.
+func TestPanicAmidAnAnswer(t *testing.T) {
+	c := newCredit(1, 1000)
+	c.tell = func() { panic(errClock) }
+	q := &request{kind: proposeRequest, done: make(chan struct{}, 1), handle: &Group{credit: c}}
+	if !q.takeCredit() {
+		t.Fatal("there is no credit")
+	}
+	c.wait(&request{})
+	if !panics(func() { q.Resolve(7, nil, nil) }) {
+		t.Fatal("nothing panicked")
+	}
+	select {
+	case <-q.done:
+	default:
+		t.Error("the request is not answered")
+	}
+	if entries, _ := c.inUse(); entries != 0 || q.index != 7 {
+		t.Errorf("%d entries of credit are taken, the answer is %d", entries, q.index)
+	}
+}

@@ -44,6 +44,9 @@ const (
 	lateBytes = 1 << 20
 	// Of a pace that a message out of order has ended, the rest is on its way while the next is filled: on a slow link that reorders, of several.
 	mostPaces = 8
+	// While appends overtake each other by several round trips, which no connection lets them, each that comes too early ends a pace and each that
+	// comes in time begins one (docs/bugs.md, "Open").
+	mostPacesAmidDisorder = 16 * mostPaces
 	// An actor whose handler does not return is told of everything that its node goes on with, for as long as a handler hangs at most.
 	whileHung = 5_000
 	// Whoever loads, stops or crashes has its writes synced out of turn; nobody does so more often than this while a disk stalls.
@@ -125,14 +128,17 @@ func (s *Sim) boundMailboxes() {
 // deposed and not knowing it yet, send little.
 func (s *Sim) boundNetwork() {
 	const doubled = 2 // as a storm has many
-	groups := 1 + len(s.neighbours)
-	s.reaches(&s.most.InFlight, s.net.inFlight-s.net.late, groups*doubled*(mostPaces*s.limits.messages+perLink+8*len(s.ids)*len(s.ids)), "messages on the network", raft.None)
+	groups, paces := 1+len(s.neighbours), mostPaces
+	if s.clock.Now() < s.net.disorder {
+		paces = mostPacesAmidDisorder
+	}
+	s.reaches(&s.most.InFlight, s.net.inFlight-s.net.late, groups*doubled*(paces*s.limits.messages+perLink+8*len(s.ids)*len(s.ids)), "messages on the network", raft.None)
 	s.reaches(&s.most.Bytes, s.net.inFlightBytes, lateBytes, "bytes on the network", raft.None)
 	link := 0
 	for _, n := range s.net.onLink {
 		link = max(link, n)
 	}
-	s.reaches(&s.most.Link, link, groups*(mostPaces*s.limits.messages+perLink), "messages on one link", raft.None)
+	s.reaches(&s.most.Link, link, groups*(paces*s.limits.messages+perLink), "messages on one link", raft.None)
 }
 
 // boundLog: what a leader has taken and cannot commit, and what it has committed without its own disk, stays within its limits. A no-op for each term

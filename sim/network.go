@@ -30,6 +30,8 @@ type network struct {
 	buf     []byte
 	batch   [1]remote.Envelope
 
+	disorder time.Duration // until when appends may overtake each other by much
+
 	free map[Link]time.Duration // when a narrow link has sent what waits before it
 
 	hold func(Link, any) bool // of a scenario: true keeps a message back for ever

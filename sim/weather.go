@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/remote"
 )
 
 // Weather is what a link does to messages.
@@ -106,6 +107,9 @@ func (s *Sim) disturb(f Fault) {
 		w.Weather = Weather{Rate: f.Rate}
 	case LateKind:
 		w.Weather, w.kind = Weather{Jitter: time.Duration(f.Rate * float64(time.Second))}, f.In
+		if f.In == nameOf(&remote.AppendBlocks{}) {
+			s.net.disorder = max(s.net.disorder, s.clock.Now()+f.For+w.Jitter)
+		}
 	case SlowLink:
 		w.Weather = Weather{Delay: 20 * time.Millisecond, Jitter: 400 * time.Millisecond}
 	default:

@@ -120,7 +120,8 @@ func (s *Sim) boundMailboxes() {
 	for _, g := range s.neighbours {
 		asked += 2 * g.crowd
 	}
-	s.reaches(&s.most.Queue, longest, asked+s.limits.messages+2*perLink, "messages wait for one actor", raft.None)
+	// Senders, the persister and the heartbeat serve all groups of a host.
+	s.reaches(&s.most.Queue, longest, asked+groups*(s.limits.messages+2*perLink), "messages wait for one actor", raft.None)
 	s.reaches(&s.most.Waiting, total, asked+groups*(s.limits.messages+2*perLink+perNode*len(s.ids)), "messages wait in mailboxes", raft.None)
 }
 

@@ -26,6 +26,8 @@ type IdentityError struct {
 	Peer     raft.NodeID
 	By       raft.NodeID // who says so; the node that has the error, unless that is Peer
 	Standing raft.Standing
+	// Store is the folder that Peer runs on, if it is Wiped and not the node that has the error. It tells one loss of a folder from the next.
+	Store uint64
 }
 
 func (e *IdentityError) Error() string {
@@ -73,6 +75,7 @@ type guard struct {
 	met     map[raft.NodeID]raft.Acquaintance // as the lineage has it
 	entered map[raft.NodeID]raft.Incarnation  // who is connected, or was last
 	judging map[raft.NodeID]raft.Standing     // of the last call in the name of each
+	renewed map[raft.NodeID]uint64            // the folder of its own that the last copy of each has become; 0: none yet
 	forgot  uint64                            // how many were forgotten to make room
 }
 
@@ -80,6 +83,7 @@ func (h *Host) newGuard(l Lineage) *guard {
 	g := &guard{
 		host: h, lineage: l, self: l.Incarnation(), met: l.Met(),
 		entered: map[raft.NodeID]raft.Incarnation{}, judging: map[raft.NodeID]raft.Standing{},
+		renewed: map[raft.NodeID]uint64{},
 	}
 	for _, a := range g.met {
 		g.notice(a)
@@ -154,6 +158,7 @@ func (g *guard) meet(node raft.NodeID, known raft.Acquaintance, c remote.Call, s
 		g.hangUp(node, what)
 	}
 	g.judging[node] = s
+	delete(g.renewed, node)
 	g.nudge(node)
 	return true, what
 }
@@ -174,6 +179,7 @@ func (g *guard) makeRoom() {
 	g.forgot++
 	_ = g.remember(gone, raft.Acquaintance{}) // the store's failure, which says so itself
 	delete(g.judging, gone)
+	delete(g.renewed, gone)
 	delete(g.entered, gone)
 }
 
@@ -202,10 +208,16 @@ func (g *guard) hangUp(node raft.NodeID, reason error) {
 func (g *guard) Entered(node raft.NodeID, i raft.Incarnation, s raft.Standing) {
 	g.mu.Lock()
 	before := g.judging[node]
-	if before == raft.Older && s == raft.Wiped { // the older copy, which has become a folder of its own
-		s = before
+	if copied := !before.Counts() && before != raft.Wiped; copied && s == raft.Wiped {
+		if g.renewed[node] == 0 { // whoever is told that it is a copy becomes a folder of its own
+			g.renewed[node] = i.Store
+		}
+		if g.renewed[node] == i.Store {
+			s = before
+		}
 	}
-	moved := s.Counts() != before.Counts() || g.met[node].Readmitted && g.entered[node] != i
+	moved := s.Counts() != before.Counts() || g.met[node].Readmitted && g.entered[node] != i ||
+		s == raft.Wiped && g.entered[node].Store != i.Store // lost once more
 	g.entered[node], g.judging[node] = i, s
 	if !s.Counts() {
 		g.odd.Store(true)
@@ -325,6 +337,9 @@ func (g *guard) objection(node raft.NodeID, store uint64) error {
 	}
 	if e.Standing.Counts() || i.Known() && i.Store == store {
 		return nil
+	}
+	if e.Standing == raft.Wiped && node != g.host.cfg.Node {
+		e.Store = i.Store
 	}
 	return &e
 }

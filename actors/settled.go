@@ -33,6 +33,7 @@ func (g *guard) settled(group raft.GroupID, before, now raft.Membership) {
 		if dropped(before, now, id) && !g.host.mayHaveElsewhere(group, id) {
 			_ = g.remember(id, raft.Acquaintance{}) // the store's failure, which says so itself
 			delete(g.judging, id)
+			delete(g.renewed, id)
 		}
 	}
 	for _, m := range now.Members {

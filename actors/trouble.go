@@ -52,12 +52,21 @@ func (r *replica) troubled(peer raft.NodeID, what error) {
 		r.troubles = map[raft.NodeID]error{}
 	}
 	r.troubles[peer] = what
-	if fmt.Sprintf("%T", had) == fmt.Sprintf("%T", what) {
+	if sameTrouble(had, what) {
 		return
 	}
 	r.changed = true
 	r.log.Warn("a node cannot take part", "peer", uint64(peer), "err", what)
 	r.host.announce(&PeerTrouble{Node: r.host.cfg.Node, Group: r.cfg.Group, Peer: peer, Err: what})
+}
+
+// sameTrouble reports whether what is wrong with a node was wrong with it before. A folder that is lost again is something new.
+func sameTrouble(had, what error) bool {
+	if was, ok := had.(*IdentityError); ok {
+		is, ok := what.(*IdentityError)
+		return ok && was.Store == is.Store
+	}
+	return fmt.Sprintf("%T", had) == fmt.Sprintf("%T", what)
 }
 
 // untroubled ends what was wrong with a node: it was heard, and makes sense.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -213,14 +214,24 @@ func (s *session) watch(conn net.Conn) {
 		s.probed.Add(1)
 		s.queue.ring()
 	}
-	switch {
-	case n > 0:
-		s.cancel(errChatter)
-	case errors.Is(err, io.EOF):
-		s.cancel(errHungUp)
-	default:
-		s.cancel(fmt.Errorf("remote: %w", err))
+	if n > 0 {
+		err = errChatter
+	} else {
+		err = broken(err)
 	}
+	s.cancel(err)
+}
+
+// broken says what ended a connection. A peer that goes away with something unread, or while something is written, resets it: an end as
+// any other.
+func broken(err error) error {
+	switch {
+	case errors.Is(err, io.EOF):
+		return errHungUp
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return fmt.Errorf("%w (%w)", errHungUp, err)
+	}
+	return fmt.Errorf("remote: %w", err)
 }
 
 // write sends what the queue yields, in frames, until the queue is closed and empty or the connection fails.
@@ -317,7 +328,7 @@ func (s *session) send(f *framer, w io.Writer, flush func() error, raw net.Conn,
 		err = flush()
 	}
 	if err != nil {
-		return fmt.Errorf("remote: %w", err)
+		return broken(err)
 	}
 	return nil
 }

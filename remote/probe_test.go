@@ -2,8 +2,10 @@ package remote
 
 import (
 	"errors"
+	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -145,4 +147,35 @@ func TestHangUp(t *testing.T) {
 		t.Errorf("another node's connection was ended: %+v", s)
 	}
 	b.HangUp(99, reason) // nobody
+}
+
+// A peer that goes away with something unread resets the connection. That is told as any other end.
+func TestResetIsAnEnd(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	peer, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := peer.(*net.TCPConn).SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := peer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Read(make([]byte, 1))
+	if told := broken(err); !errors.Is(err, syscall.ECONNRESET) || !errors.Is(told, errHungUp) || !errors.Is(told, err) {
+		t.Errorf("%v is told as %v", err, told)
+	}
+	if told := broken(io.ErrUnexpectedEOF); errors.Is(told, errHungUp) {
+		t.Error(told)
+	}
 }

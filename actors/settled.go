@@ -7,18 +7,25 @@ import (
 	"github.com/troupe-raft/troupe/raft"
 )
 
-// settle follows the membership in force once it is committed.
+// settle follows the memberships that are committed by now, one by one: who was taken out and put in again at once is forgotten all the same. Those
+// that the disk held may have been followed before the restart: of them only the latest is.
 func (r *replica) settle(to raft.Index) {
 	at := r.node.MembershipIndex()
+	for _, c := range r.node.ChangesIn(max(r.settledAt, r.found.last+1), min(to, at-1)) {
+		r.settleOn(c)
+	}
 	if at > to || r.settledAt == at+1 {
 		return
 	}
-	now := r.node.Membership()
-	r.host.guard.settled(r.cfg.Group, r.settled, now)
-	r.settled, r.settledAt = now, at+1
-	for _, id := range now.IDs() {
+	r.settleOn(raft.Change{Index: at, Membership: r.node.Membership()})
+	for _, id := range r.settled.IDs() {
 		r.identify(id)
 	}
+}
+
+func (r *replica) settleOn(c raft.Change) {
+	r.host.guard.settled(r.cfg.Group, r.settled, c.Membership)
+	r.settled, r.settledAt = c.Membership, c.Index+1
 }
 
 // settled follows a membership that is committed: folders that it names are let in, and nodes that it drops are forgotten, unless another group

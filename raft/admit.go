@@ -58,12 +58,14 @@ func (n *Node) admit(now, next *Membership) error {
 			}
 		}
 	}
+	for _, id := range slices.Concat(next.Voters, next.Outgoing) {
+		if moves(now, next, id) {
+			e.Servers = append(e.Servers, Unready{ID: id, Why: Moved})
+		}
+	}
 	for _, id := range next.Voters {
 		if n.alive(id) {
 			e.Alive++
-		}
-		if moves(now, next, id) {
-			e.Servers = append(e.Servers, Unready{ID: id, Why: Moved})
 		}
 		if !now.IsVoter(id) {
 			if u, ok := n.unready(now, id); ok {

@@ -189,3 +189,17 @@ func TestVoterMovesByForceAlone(t *testing.T) {
 	s = established(t, voters(1, 2, 3)) // whose addresses are known otherwise
 	s.refused(at(voters(1, 2, 3), "", "b"), Unready{ID: 2, Why: Moved})
 }
+
+// Who only leaves the voters has a vote until the change is over, and has to be found meanwhile.
+func TestOutgoingVoterMovesByForceAlone(t *testing.T) {
+	at := func(m Membership, addrs ...string) Membership {
+		for i, a := range addrs {
+			m.Members = append(m.Members, Member{ID: NodeID(i + 1), Addr: a})
+		}
+		return m
+	}
+	s := established(t, at(voters(1, 2, 3), "a", "b", "c"))
+	demoted := Membership{Voters: []NodeID{1}, Learners: []NodeID{2, 3}}
+	s.refused(at(demoted, "a", "x", "y"), Unready{ID: 2, Why: Moved}, Unready{ID: 3, Why: Moved})
+	s.taken(at(demoted, "a", "b", "c"))
+}

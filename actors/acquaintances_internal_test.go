@@ -57,3 +57,72 @@ func TestStrangersDoNotFillTheMemory(t *testing.T) {
 		t.Errorf("%d connections and %d judgements are remembered", n, judged)
 	}
 }
+
+// Nor are those kept in mind who say nothing of themselves, or who were forgotten since they came: these greet anew when they may become members.
+func TestStrangersAreNotKeptInMind(t *testing.T) {
+	g, line := guarded(t)
+	g.host.cfg.Tuning.Acquaintances = 2
+	call := func(node raft.NodeID, store uint64) {
+		t.Helper()
+		i := raft.Incarnation{Store: store, Start: 1, Nonce: 1}
+		if store == 0 {
+			i = raft.Incarnation{}
+		}
+		s, err := g.Greeted(node, remote.Call{Incarnation: i}, alone{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Entered(node, i, s)
+	}
+	for node := raft.NodeID(10); node < 100; node++ {
+		call(node, 0)
+	}
+	if len(g.entered) != 1 || len(g.judging) > 1 || len(line.ended) > 0 {
+		t.Errorf("of a release without folders: %d connections and %d judgements are remembered", len(g.entered), len(g.judging))
+	}
+	for node := raft.NodeID(100); node < 110; node++ {
+		call(node, 7)
+	}
+	if len(g.met) != 2 || len(g.entered) != 2 || len(line.ended) != 9 {
+		t.Errorf("%d are remembered, %d connections, and %d have to greet anew", len(g.met), len(g.entered), len(line.ended))
+	}
+	if line.ended[0] != 3 || g.entered[3].Known() || g.Known(3).Known() {
+		t.Errorf("the first to go is %v", line.ended)
+	}
+}
+
+// A stranger that a membership names is none any more, before it is known to be committed.
+func TestMembersAreNotForgottenForStrangers(t *testing.T) {
+	g, _ := guarded(t) // node 3 has called
+	status := running3(0)
+	group := &Group{host: g.host, id: 1}
+	group.status.Store(&status)
+	g.host.groups.Store(group.id, group)
+	g.host.cfg.Tuning.Acquaintances = 2
+	for node := raft.NodeID(10); node < 30; node++ {
+		if _, err := g.Greeted(node, remote.Call{Incarnation: raft.Incarnation{Store: 7, Start: 1, Nonce: 1}}, alone{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !g.Known(3).Known() || len(g.met) != 1+2 {
+		t.Errorf("%+v", g.met)
+	}
+}
+
+// Who is dropped is called no longer, unless another group here may have it.
+func TestWhoIsDroppedIsNotGreeted(t *testing.T) {
+	for name, c := range map[string]struct {
+		other Status
+		ends  bool
+	}{
+		"no member":  {Status{Phase: Running}, true},
+		"a member":   {running3(0), false},
+		"is loading": {Status{Phase: Starting, Stopped: true}, false},
+	} {
+		g, line := guarded(t, Status{Phase: Running}, c.other)
+		g.host.ungreet(1, three(0), without3())
+		if ends := len(line.ungreeted) == 1 && line.ungreeted[0] == 3; ends != c.ends {
+			t.Errorf("%s: %v", name, line.ungreeted)
+		}
+	}
+}

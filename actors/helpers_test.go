@@ -35,22 +35,55 @@ func (c *testCluster) fill(prefix string, n int) (data []string) {
 // change has whoever leads make a change, which is taken once the rules hold it to be safe.
 func (c *testCluster) change(change actors.Change) raft.Membership {
 	c.t.Helper()
-	ctx := withDeadline(c.t)
+	return made(c.t, change, func() *actors.Group { return c.leader().group })
+}
+
+// made makes a change, through whoever leads then: on a busy machine a leader may be lost at any time. What is unknown then may have been made, and
+// cannot be made twice.
+func made(t *testing.T, change actors.Change, leader func() *actors.Group) raft.Membership {
+	t.Helper()
+	ctx, maybe := withDeadline(t), false
 	for {
-		m, err := c.leader().group.ChangeMembers(ctx, change)
+		g := leader()
+		m, err := g.ChangeMembers(ctx, change)
 		var unsafe *raft.UnsafeChangeError
+		var invalid *raft.InvalidChangeError
+		var readmit *actors.ReadmitError
 		switch {
 		case err == nil:
 			return m
-		case errors.As(err, &unsafe), errors.Is(err, raft.ErrTermNotCommitted), errors.Is(err, actors.ErrNotLeader):
+		case maybe && (errors.As(err, &invalid) || errors.As(err, &readmit)):
+			await(t, "the change is committed", func() bool { return settled(g) && !g.Status().Joint || g.Status().Role != raft.Leader })
+			if s := g.Status(); s.Role == raft.Leader {
+				return membership(s)
+			}
+			continue
+		case errors.Is(err, actors.ErrIndeterminate) && ctx.Err() == nil:
+			maybe = true
+			continue
+		case errors.As(err, &unsafe), errors.Is(err, raft.ErrTermNotCommitted), errors.Is(err, actors.ErrNotLeader), errors.Is(err, actors.ErrChangeInProgress),
+			errors.Is(err, raft.ErrChangeInProgress):
 			select {
 			case <-time.After(time.Millisecond):
 				continue
 			case <-ctx.Done():
 			}
 		}
-		c.t.Fatalf("%+v: %v", change, err)
+		t.Fatalf("%+v: %v", change, err)
 	}
+}
+
+// membership is the one that a status tells of.
+func membership(s actors.Status) (m raft.Membership) {
+	for _, member := range s.Members {
+		m.Members = append(m.Members, member.Member)
+		if member.Voter {
+			m.Voters = append(m.Voters, member.ID)
+		} else {
+			m.Learners = append(m.Learners, member.ID)
+		}
+	}
+	return m
 }
 
 // addVoter adds node 4, which has joined, as a learner and then as a voter.

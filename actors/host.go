@@ -48,8 +48,9 @@ type Host struct {
 	broken   atomic.Pointer[error] // why the host's own actors cannot go on; the store knows its failures itself
 	failures failures
 	logs     *loggers
-	life     uint64 // raft.Config.Life of this start
-	guard    *guard // nil when the store keeps no Lineage
+	life     uint64        // begins raft.Config.Life of this start's replicas
+	lives    atomic.Uint64 // of them, given by now
+	guard    *guard        // nil when the store keeps no Lineage
 
 	eventsDropped atomic.Uint64
 
@@ -261,7 +262,7 @@ func (h *Host) snapshotDir(g raft.GroupID) string { return h.store.SnapshotDir(g
 func (h *Host) raftConfig(c *GroupConfig) raft.Config {
 	return raft.Config{
 		ID: h.cfg.Node, ElectionMin: c.ElectionTimeout.Min, ElectionMax: c.ElectionTimeout.Max, LeaseDrift: c.LeaseDrift,
-		Life: h.life,
+		Life: h.life + h.lives.Add(1)<<32, // a replica that starts again after a crash is another one, whose doubts have names of their own
 	}
 }
 

@@ -143,9 +143,11 @@ func (g *guard) meet(node raft.NodeID, known raft.Acquaintance, c remote.Call, s
 		return false, nil
 	}
 	next := known.Meet(c.Incarnation, s, c.Counted)
-	if known == (raft.Acquaintance{}) && next != known && !g.host.members()[node] {
-		next.Stranger = true
-		g.makeRoom()
+	if known == (raft.Acquaintance{}) && next != known {
+		if members := g.host.members(); !members[node] {
+			next.Stranger = true
+			g.makeRoom(members)
+		}
 	}
 	if err := g.remember(node, next); err != nil {
 		return true, err
@@ -161,26 +163,6 @@ func (g *guard) meet(node raft.NodeID, known raft.Acquaintance, c remote.Call, s
 	delete(g.renewed, node)
 	g.nudge(node)
 	return true, what
-}
-
-// makeRoom forgets a stranger when as many are remembered as may be: anybody may call in any node's name. The caller holds the lock.
-func (g *guard) makeRoom() {
-	var strangers []raft.NodeID
-	for id, a := range g.met {
-		if a.Stranger {
-			strangers = append(strangers, id)
-		}
-	}
-	if len(strangers) == 0 || len(strangers) < g.host.cfg.Tuning.Acquaintances {
-		return
-	}
-	slices.Sort(strangers)
-	gone := strangers[g.forgot%uint64(len(strangers))]
-	g.forgot++
-	_ = g.remember(gone, raft.Acquaintance{}) // the store's failure, which says so itself
-	delete(g.judging, gone)
-	delete(g.renewed, gone)
-	delete(g.entered, gone)
 }
 
 // remember keeps what is known of a node. The caller holds the lock.
@@ -219,6 +201,12 @@ func (g *guard) Entered(node raft.NodeID, i raft.Incarnation, s raft.Standing) {
 	moved := s.Counts() != before.Counts() || g.met[node].Readmitted && g.entered[node] != i ||
 		s == raft.Wiped && g.entered[node].Store != i.Store // lost once more
 	g.entered[node], g.judging[node] = i, s
+	if !i.Known() { // the same as none, and takes no room
+		delete(g.entered, node)
+	}
+	if s == raft.Unmet {
+		delete(g.judging, node)
+	}
 	if !s.Counts() {
 		g.odd.Store(true)
 	}

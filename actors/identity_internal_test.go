@@ -25,10 +25,11 @@ func (heldLineage) Speak() (raft.Incarnation, error)          { return heldLinea
 // A hanging transport counts whom it hangs up on.
 type hanging struct {
 	remote.Transport
-	ended []raft.NodeID
+	ended, ungreeted []raft.NodeID
 }
 
 func (t *hanging) HangUp(node raft.NodeID, _ error) { t.ended = append(t.ended, node) }
+func (t *hanging) Ungreet(node raft.NodeID)         { t.ungreeted = append(t.ungreeted, node) }
 
 // guarded is node 1, which has met node 3 on folder 30 and runs a group in each of the given states, with numbers from 1.
 func guarded(t *testing.T, groups ...Status) (*guard, *hanging) {

@@ -124,10 +124,10 @@ func TestWipedMemberIsNotTheMember(t *testing.T) {
 	told.told(t, lead, back, raft.Wiped)
 	told.told(t, third, back, raft.Wiped)
 	told.told(t, back, back, raft.Wiped)
-	s := c.nodes[back].group.Status()
-	if s.Trouble == nil || !s.Doubt || member(c.nodes[lead], back).Trouble == nil || !strings.Contains(s.Trouble.Error(), fmt.Sprintf("readmit %d", back)) {
-		t.Errorf("its status is %+v, the leader's %+v", s, c.nodes[lead].group.Status())
-	}
+	await(t, "so does the status", func() bool { // which follows what is told
+		s := c.nodes[back].group.Status()
+		return s.Trouble != nil && s.Doubt && member(c.nodes[lead], back).Trouble != nil && strings.Contains(s.Trouble.Error(), fmt.Sprintf("readmit %d", back))
+	})
 	c.stop(lead)
 	c.leaderless(third, back)
 	c.stop(third) // what it knows it knows for good

@@ -12,18 +12,19 @@ import (
 )
 
 // changeAnyhow is change where not everybody is led: a node that was taken out is not.
-func changeAnyhow(t *testing.T, groups map[raft.NodeID]*actors.Group, what actors.Change) (m raft.Membership) {
+func changeAnyhow(t *testing.T, groups map[raft.NodeID]*actors.Group, what actors.Change) raft.Membership {
 	t.Helper()
-	await(t, fmt.Sprintf("%+v", what), func() (done bool) {
-		for _, g := range groups {
-			if g.Status().Role == raft.Leader && !done {
-				next, err := g.ChangeMembers(withDeadline(t), what)
-				m, done = next, err == nil
+	return made(t, what, func() (lead *actors.Group) {
+		await(t, "somebody leads", func() bool {
+			for _, g := range groups {
+				if g.Status().Role == raft.Leader {
+					lead = g
+				}
 			}
-		}
-		return done
+			return lead != nil
+		})
+		return lead
 	})
-	return m
 }
 
 // A member that was taken out and put in again, as it is and without ever losing its connections, is known by its folder as before: it does not

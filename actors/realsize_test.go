@@ -238,9 +238,7 @@ func TestRealSizes(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "the leader compacts its log", func() bool { return s.leader().group.Status().First > 1 })
-	if _, err := s.leader().group.ChangeMembers(t.Context(), actors.Change{AddLearners: []raft.Member{s.join("")}}); err != nil {
-		t.Fatal(err)
-	}
+	s.change(actors.Change{AddLearners: []raft.Member{s.join("")}})
 	s.alike("after a node was fed from a snapshot")
 	if got := s.nodes[4].group.Status().Snapshot; got < raft.Index(*realEntries) {
 		t.Errorf("node 4 has the log from a snapshot at %d on", got)

@@ -117,6 +117,7 @@ func (r *replica) peers() []raft.NodeID {
 func (r *replica) membershipMoved(c raft.Change) {
 	r.host.learnAddresses(r.effective.Membership, c.Membership)
 	r.forgetTroubles(r.effective.Membership, c.Membership)
+	r.host.ungreet(r.cfg.Group, r.effective.Membership, c.Membership)
 	r.effective = c
 	r.host.guard.inForce(c.Membership)
 	r.greetAll()

@@ -86,7 +86,17 @@ func (g *guard) meetAgain(node raft.NodeID) {
 	g.hangUp(node, errForgotten)
 }
 
-var errForgotten = errors.New("the node was taken out of a group and is a member again: it has to greet anew")
+var errForgotten = errors.New("the node has been forgotten since it called: it has to greet anew")
+
+// ungreet has the transport no longer call those that a membership drops, unless another group here may have them.
+func (h *Host) ungreet(group raft.GroupID, before, now raft.Membership) {
+	t, ok := h.transport.(interface{ Ungreet(raft.NodeID) })
+	for _, id := range before.IDs() {
+		if ok && !now.Has(id) && !h.mayHaveElsewhere(group, id) {
+			t.Ungreet(id)
+		}
+	}
+}
 
 // mayHaveElsewhere says whether another group on this host has the node as a member. One that does not run may.
 func (h *Host) mayHaveElsewhere(group raft.GroupID, node raft.NodeID) bool {

@@ -408,3 +408,20 @@ func TestDoubtWithoutPause(t *testing.T) {
 		}
 	}
 }
+
+// Two starts of one name would take what was said to the first for said to the second: whoever starts a Node gives it a name of its own.
+func TestTrustIsForOneLife(t *testing.T) {
+	for life, doubt := range map[uint64]bool{77: false, 78 + 1<<32: true} {
+		st := disk(voters(1, 2, 3), 6, 1, 2, 2, 6)
+		st.Hard.Doubt = true
+		n, err := New(Config{ID: 1, ElectionMin: testElection, Life: life}, st, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &subject{Node: n, t: t, at: later}
+		s.sync(Received{From: 2, Message: &Trust{Term: 6, Leader: 2, Life: 77, Entry: EntryID{4, 6}}})
+		if s.InDoubt(1) != doubt {
+			t.Errorf("life %d: in doubt %t", life, s.InDoubt(1))
+		}
+	}
+}

@@ -217,15 +217,19 @@ func (t *TCP) whoIs(node raft.NodeID) raft.Incarnation {
 	return v.self
 }
 
-// Greet calls a node if there is no connection to it: so that it knows of this start, whoever leads.
+// Greet calls a node if there is no connection to it, until it is heard: so that the node knows of this start, whoever leads.
 func (t *TCP) Greet(node raft.NodeID) {
 	if t.cfg.Guard == nil {
 		return
 	}
+	t.known(node).greeted.Store(true)
 	if pid := t.Sender(node); pid != nil {
 		t.cfg.System.Root.Send(pid, &alive{})
 	}
 }
+
+// Ungreet ends what Greet began: a node that is no member any more may never be there again.
+func (t *TCP) Ungreet(node raft.NodeID) { t.known(node).greeted.Store(false) }
 
 // GreetAgain ends all connections to others and calls them anew: this node is not who it was.
 func (t *TCP) GreetAgain() {

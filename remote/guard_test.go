@@ -406,6 +406,27 @@ func TestEverybodyHearsOfThisStart(t *testing.T) {
 	}
 }
 
+// Who is no member any more is called no longer: it may be gone for good. The other one tells how often it would have been.
+func TestWhoLeftIsCalledNoMore(t *testing.T) {
+	a := start(t, 1, func(c *Config) {
+		guarded(newPorter(incarnation(10, 1, 1)))(c)
+		c.BackoffFirst, c.BackoffMax = time.Millisecond, 10*time.Millisecond
+	})
+	for node := raft.NodeID(2); node <= 3; node++ {
+		way := newGate(t, "")
+		a.SetPeer(node, way.addr)
+		a.Greet(node)
+		<-way.turnedAway
+	}
+	dials := func(node raft.NodeID) uint64 { return a.Stats().Peers[node].Dials }
+	a.Ungreet(2)
+	was, other := dials(2), dials(3)
+	eventually(t, "the other one is called on", func() bool { return dials(3) > other+20 })
+	if n := dials(2) - was; n > 5 { // one may be under way, or due
+		t.Errorf("it was called %d times more", n)
+	}
+}
+
 // A gate leads to an address once it is open. Before, connections are closed.
 type gate struct {
 	addr       string

@@ -165,7 +165,7 @@ func (s *sender) down(session *session, err error) {
 	}
 	refused := (*RefusedError)(nil)
 	// It is to know of this start. One that ended the connection may have forgotten it.
-	if wanted := was || errors.As(err, &refused) || !s.t.learned(s.peer); lane == Control && s.t.cfg.Guard != nil && wanted {
+	if wanted := was || errors.As(err, &refused) || s.peer.greeted.Load(); lane == Control && s.t.cfg.Guard != nil && wanted {
 		root, self := s.t.cfg.System.Root, session.owner
 		time.AfterFunc(max(l.pause.Sub(now), 0), func() { root.Send(self, &again{}) })
 	}

@@ -37,7 +37,8 @@ type PeerStats struct {
 // A peer is what the goroutines that serve one node share: where it is dialled, and counters.
 type peer struct {
 	addr      atomic.Pointer[string]
-	learned   bool // addr is the node's own word; the transport's lock guards it
+	learned   bool        // addr is the node's own word; the transport's lock guards it
+	greeted   atomic.Bool // it is to hear of this start, however long that takes
 	connected [lanes]atomic.Bool
 	queued    [lanes]atomic.Int64
 	sent      atomic.Uint64

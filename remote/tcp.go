@@ -133,13 +133,6 @@ func (t *TCP) advertised() string {
 	return t.Addr()
 }
 
-// learned reports whether nobody but the node itself says where it listens.
-func (t *TCP) learned(p *peer) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return p.learned
-}
-
 // setPeer sets an address. The caller holds mu.
 func (t *TCP) setPeer(node raft.NodeID, addr string, learned bool) {
 	if node == t.cfg.Node || node == raft.None || t.stopping {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,7 +62,8 @@ func made(t *testing.T, change actors.Change, leader func() *actors.Group) raft.
 		case errors.Is(err, actors.ErrIndeterminate) && ctx.Err() == nil:
 			maybe = true
 			continue
-		case errors.As(err, &unsafe), errors.Is(err, raft.ErrTermNotCommitted), errors.Is(err, actors.ErrNotLeader), errors.Is(err, actors.ErrChangeInProgress),
+		case errors.As(err, &readmit) && strings.Contains(readmit.Reason, "has not called"), // nor can it have, where the leader has just started
+			errors.As(err, &unsafe), errors.Is(err, raft.ErrTermNotCommitted), errors.Is(err, actors.ErrNotLeader), errors.Is(err, actors.ErrChangeInProgress),
 			errors.Is(err, raft.ErrChangeInProgress):
 			select {
 			case <-time.After(time.Millisecond):

@@ -260,10 +260,10 @@ func TestJoin(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, i := range []int{1, 2, 3} {
-		status, err := s.client(i).Status(t.Context())
-		if err != nil || len(status.Members) != 3 {
-			t.Errorf("node %d: %d members, %v", i+1, len(status.Members), err)
-		}
+		eventually(t, fmt.Sprintf("node %d knows of three members", i+1), func() bool { // the change may have been made without it
+			status, err := s.client(i).Status(t.Context())
+			return err == nil && len(status.Members) == 3
+		})
 		for _, key := range []string{"key 0", "key 49", "after"} {
 			if _, err := s.client(i).Get(t.Context(), key, ""); err != nil {
 				t.Errorf("node %d, %s: %v", i+1, key, err)

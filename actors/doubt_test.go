@@ -1,7 +1,10 @@
 package actors_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,13 +32,33 @@ func copyFolder(t *testing.T, from, to string) {
 func (c *testCluster) putBack(id raft.NodeID, copied string) {
 	c.t.Helper()
 	dir := filepath.Join(c.dir, fmt.Sprint(id))
-	identity, err := os.ReadFile(filepath.Join(dir, "IDENTITY"))
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	startedAs(c.t, copied, dir)
 	copyFolder(c.t, copied, dir)
-	if err := os.WriteFile(filepath.Join(dir, "IDENTITY"), identity, 0o600); err != nil {
-		c.t.Fatal(err)
+}
+
+// startedAs gives a copy of a folder the folder's start, as a copy has that is made while that start runs. Such a copy itself could be damaged
+// by what Pebble writes meanwhile.
+func startedAs(t *testing.T, copied, folder string) {
+	t.Helper()
+	read := func(dir string) (id map[string]json.RawMessage) {
+		b, err := os.ReadFile(filepath.Join(dir, "IDENTITY"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.NewDecoder(bytes.NewReader(b)).Decode(&id); err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	id := read(copied)
+	id["start"] = read(folder)["start"]
+	line, err := json.Marshal(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := fmt.Appendf(nil, "%s\n%08x\n", line, crc32.Checksum(line, crc32.MakeTable(crc32.Castagnoli)))
+	if err := os.WriteFile(filepath.Join(copied, "IDENTITY"), b, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -270,13 +270,7 @@ func TestCloneIsNotTheMember(t *testing.T) {
 	c.restart(back)
 	c.converge(want)
 	await(t, "all have met it", func() bool { return c.knows(lead, back) && c.knows(third, back) })
-	identity, err := os.ReadFile(filepath.Join(c.folder(back), "IDENTITY"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(copied, "IDENTITY"), identity, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	startedAs(t, copied, c.folder(back))
 	clone := c.clone(back, copied)
 	told.toldOfCopy(t, back, raft.Cloned, lead, third)
 	await(t, "the clone knows", func() bool { return clone.group.Status().Trouble != nil && clone.group.Status().Doubt })

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"io"
 	"math"
 
@@ -48,7 +49,11 @@ func (r *replica) receiveSnapshotter(message any) {
 
 // snapshotTaken lets go of the log that the snapshot replaces, less what slow followers may still want.
 func (r *replica) snapshotTaken(m *snapshotter.Taken) {
-	if m.Err != nil {
+	switch {
+	case errors.Is(m.Err, raft.ErrMembershipUnknown): // as on every node that is added, until it has caught up so far
+		r.log.Info("no snapshot before the log tells who the members are")
+		return
+	case m.Err != nil:
 		r.log.Error("snapshot failed", "err", m.Err)
 		return
 	}

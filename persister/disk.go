@@ -106,7 +106,10 @@ func (s *Store) open(fs vfs.FS) (err error) {
 	if s.db, err = s.openDatabase(fs, dir, true); err != nil {
 		return err
 	}
-	if err = s.sweep(); err != nil {
+	if err = s.count(); err == nil {
+		err = s.sweep()
+	}
+	if err != nil {
 		return errors.Join(err, s.db.Close())
 	}
 	return nil

@@ -266,7 +266,7 @@ func TestReadError(t *testing.T) {
 	s := &saboteur{err: syscall.EIO, fails: on(".sst", errorfs.OpFileReadAt, errorfs.OpFileRead, errorfs.OpOpen)}
 	r := start(t, config(mem, "d"))
 	r.loaded(1)
-	r.write(1, padded(1, 1, 10, 100))
+	r.write(1, padded(1, 1, 10, 4000)) // more than the blocks of the table that opening reads
 	r.stopped()
 	r = start(t, config(errorfs.Wrap(mem, s), "d")) // its log is a table now
 	defer r.stop()

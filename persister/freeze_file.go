@@ -43,7 +43,23 @@ func (f *frozenFile) Sync() error {
 	if f.still() {
 		return nil
 	}
-	return f.freezer.caught("sync", f.name, f.file.Sync())
+	base := f.freezer.PathBase(f.name)
+	if !isManifest(base) {
+		return f.freezer.caught("sync", f.name, f.file.Sync())
+	}
+	return f.freezer.caught("sync and note", f.name, f.noted(base))
+}
+
+// noted syncs a manifest and notes how long it is: as long as it was before the sync at least.
+func (f *frozenFile) noted(base string) error {
+	info, err := f.file.Stat()
+	if err == nil {
+		err = f.file.Sync()
+	}
+	if err != nil {
+		return err
+	}
+	return f.freezer.home.noteManifest(base, info.Size())
 }
 
 func (f *frozenFile) SyncData() error {

@@ -21,6 +21,8 @@ const (
 	lockName      = "LOCK"
 	newestName    = "NEWEST-LOG"
 	newestTemp    = "NEWEST-LOG.tmp"
+	manifestNote  = "NEWEST-MANIFEST"
+	manifestTemp  = "NEWEST-MANIFEST.tmp"
 	databaseName  = "pebble"
 	snapshotsName = "snapshots"
 
@@ -66,6 +68,8 @@ type identity struct {
 	Start uint64 `json:"start,omitempty"`
 	// Founders is the checksum of the founding members that the folder was made with (Config.Founders); 0: not known.
 	Founders uint32 `json:"founders,omitempty"`
+	// Opening is the latest one; none in folders of a release that did not count them.
+	Opening opening `json:"opening,omitzero"`
 }
 
 func (id identity) encode() []byte {

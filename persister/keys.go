@@ -12,6 +12,7 @@ import (
 
 // The database's keys, all numbers big-endian:
 //
+//	'o'                                       the latest opening of the store
 //	'g' group(8)                              the group's record: generation, alive or destroyed
 //	'd' group(8) generation(4) 'h'            its HardState
 //	'd' group(8) generation(4) 'm'            its SnapshotMeta and the entry before its log
@@ -20,11 +21,12 @@ import (
 // Values other than blocks, which have a checksum of their own, end in a CRC32C over key and value, so that
 // neither a flipped bit nor a value in the wrong place is believed.
 const (
-	recordKey = 'g'
-	dataKey   = 'd'
-	hardPart  = 'h'
-	metaPart  = 'm'
-	blockPart = 'b'
+	openingKey = 'o'
+	recordKey  = 'g'
+	dataKey    = 'd'
+	hardPart   = 'h'
+	metaPart   = 'm'
+	blockPart  = 'b'
 
 	partAt   = 1 + 8 + 4
 	indexAt  = partAt + 1

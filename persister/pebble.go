@@ -97,6 +97,9 @@ func inspect(h *home) (newest string, err error) {
 	case !desc.Exists:
 		return "", refuse(dir, ErrDamaged, "has no manifest, but the store has been in use")
 	}
+	if err := h.lacksNothing(desc.ManifestFilename); err != nil {
+		return "", err
+	}
 	edits, err := scan(fs, desc.ManifestFilename, false, 0)
 	if err == nil && edits == 0 {
 		err = &errRotten{0, "nothing is in it"}

@@ -1,0 +1,168 @@
+package persister
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// TestCutFiles cuts each file of a store that ended cleanly. It must be missed, or nothing be lost; of a log the last write alone may look torn.
+func TestCutFiles(t *testing.T) {
+	cut, want := populate(t)
+	closed := flushed(t, cut.CrashClone(vfs.CrashCloneCfg{}))
+	for _, file := range files(t, closed) {
+		content, err := readFile(closed, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, length := range []int{0, 1, len(content) / 2, len(content) - 10, len(content) - 1} {
+			if isLog(file) && length > 0 {
+				continue
+			}
+			copied := closed.CrashClone(vfs.CrashCloneCfg{})
+			if err := writeFile(copied, file, content[:max(length, 0)]); err != nil {
+				t.Fatal(err)
+			}
+			refused := outcome(t, copied, want, "cut "+file)
+			if file == manifest(t, closed) && !refused {
+				t.Errorf("nobody misses what %s has from byte %d on", file, length)
+			}
+		}
+	}
+}
+
+// manifest is the current one.
+func manifest(t *testing.T, disk vfs.FS) string {
+	t.Helper()
+	desc, err := pebble.Peek("d/pebble", disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return desc.ManifestFilename
+}
+
+// TestManifestIsMissedBeforePebbleGoesOnWithoutIt: it would remove the files that came after.
+func TestManifestIsMissedBeforePebbleGoesOnWithoutIt(t *testing.T) {
+	cut, want := populate(t)
+	disk := flushed(t, cut.CrashClone(vfs.CrashCloneCfg{}))
+	file := manifest(t, disk)
+	whole, err := readFile(disk, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writeFile(disk, file, whole[:len(whole)-1]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(config(disk, "d")); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), file) {
+		t.Errorf("one byte short: %v", err)
+	}
+	if err := writeFile(disk, file, whole); err != nil {
+		t.Fatal(err)
+	}
+	if outcome(t, disk, want, "made whole again") {
+		t.Error("what the refused open left is damaged")
+	}
+}
+
+// putBack copies some of a folder's parts from another image of it.
+func putBack(t *testing.T, from, to *vfs.MemFS, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		path := to.PathJoin("d", part)
+		if err := to.RemoveAll(path); err != nil {
+			t.Fatal(err)
+		}
+		if ok, err := vfs.Clone(from, to, path, path); err != nil || !ok {
+			t.Fatalf("%s: %v, %v", path, ok, err)
+		}
+	}
+}
+
+// TestPartsOfAnOlderCopy: whatever of a folder is put back without the rest is noticed.
+func TestPartsOfAnOlderCopy(t *testing.T) {
+	older, _ := populate(t)
+	disk := older.CrashClone(vfs.CrashCloneCfg{})
+	older = flushed(t, older)
+	for range 3 {
+		disk = flushed(t, disk)
+	}
+	r := start(t, config(disk, "d"))
+	want := r.loaded(1)
+	r.stopped()
+	database := []string{databaseName, newestName, manifestNote}
+	for _, parts := range [][]string{database, database[:1], database[:2], {identityName}} {
+		mixed := disk.CrashClone(vfs.CrashCloneCfg{})
+		putBack(t, older, mixed, parts...)
+		if !outcome(t, mixed, want, strings.Join(parts, ", ")) {
+			t.Errorf("nobody notices that %v is an older copy's", parts)
+		}
+	}
+	whole := disk.CrashClone(vfs.CrashCloneCfg{})
+	putBack(t, older, whole, append(database, identityName)...)
+	if err := openClose(t, config(whole, "d")); err != nil {
+		t.Errorf("the whole folder, which others tell: %v", err)
+	}
+	other, _ := populate(t)
+	other = flushed(t, other)
+	putBack(t, other, disk, database...)
+	if _, err := Open(config(disk, "d")); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "another folder's") {
+		t.Errorf("another folder's database: %v", err)
+	}
+}
+
+// TestOpeningCutShort: a power cut after the database was counted and before IDENTITY was leaves a store that opens.
+func TestOpeningCutShort(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		disk := vfs.NewCrashableMem()
+		if !first {
+			disk = flushed(t, disk)
+		}
+		before := disk.CrashClone(vfs.CrashCloneCfg{})
+		disk = flushed(t, disk)
+		if first { // the database is there, and nothing was counted
+			id, ok := decodeIdentity(must(readFile(disk, "d/IDENTITY")))
+			if id.Opening = (opening{}); !ok {
+				t.Fatal("no identity")
+			}
+			if err := writeFile(disk, "d/IDENTITY", id.encode()); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			putBack(t, before, disk, identityName)
+		}
+		if err := openClose(t, config(disk, "d")); err != nil {
+			t.Errorf("the first opening %t: %v", first, err)
+		}
+	}
+}
+
+func must(b []byte, err error) []byte {
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func TestOpeningFollows(t *testing.T) {
+	for _, c := range []struct {
+		database, identity opening
+		why                string
+	}{
+		{opening{}, opening{}, ""},
+		{opening{7, 3}, opening{}, ""}, // a release that counts none wrote IDENTITY
+		{opening{7, 3}, opening{7, 3}, ""},
+		{opening{7, 4}, opening{7, 3}, ""},
+		{opening{7, 5}, opening{7, 3}, "newer"},
+		{opening{7, 2}, opening{7, 3}, "older"},
+		{opening{8, 3}, opening{7, 3}, "another"},
+		{opening{}, opening{7, 3}, "lost"},
+	} {
+		why := c.database.follows(c.identity)
+		if why == "" != (c.why == "") || !strings.Contains(why, c.why) {
+			t.Errorf("%+v after %+v: %q", c.database, c.identity, why)
+		}
+	}
+}

@@ -98,6 +98,7 @@ func (h *Host) open() error {
 	if store == nil {
 		disk, err := persister.Open(persister.Config{
 			Dir: h.cfg.Dir, FS: h.fs, Cluster: h.cfg.Cluster, Node: h.cfg.Node, Founders: h.cfg.founders(), Log: h.logger("persister"),
+			MaxOpenFiles: h.cfg.Tuning.OpenTables,
 		})
 		if err != nil {
 			return err
@@ -116,7 +117,7 @@ func (h *Host) open() error {
 		cfg := remote.Config{
 			System: h.system, Stage: h.stage, Node: h.cfg.Node, Cluster: h.cfg.Cluster,
 			Listen: h.cfg.Listen, Advertise: h.cfg.Advertise, Peers: h.cfg.Peers, TLS: h.cfg.TLS,
-			TLSAllowUnverified: h.cfg.TLSAllowUnverified, TLSAnyName: h.cfg.TLSAnyName, Log: h.logger("remote"), Founders: founders,
+			TLSAllowUnverified: h.cfg.TLSAllowUnverified, TLSAnyName: h.cfg.TLSAnyName, Log: h.logger("remote"), Founders: founders, MaxConns: h.cfg.Tuning.Connections,
 		}
 		if h.guard != nil {
 			cfg.Guard = h.guard

@@ -98,6 +98,9 @@ type HostTuning struct {
 	// TLS anybody may call in any node's name. Default 256.
 	Acquaintances int
 
+	Connections int // from other nodes, those that have not said yet who they are included; default 256
+	OpenTables  int // files of the log's tables that the store keeps open; at least 64; default 512
+
 	Daemons Restarts // of the heartbeat; default 10 within a minute, 10ms to 1s apart; one more ends every group of the host
 }
 

@@ -69,12 +69,30 @@ func launch(t *testing.T, args ...string) *process {
 // launchTo is launch with another place for stderr, unless that is nil.
 func launchTo(t *testing.T, stderr io.Writer, args ...string) *process {
 	t.Helper()
+	return follow(t, stderr, exec.Command(demoBinary(t), args...), args)
+}
+
+// launchUnder is launch in a process that may have only so many files open.
+func launchUnder(t *testing.T, files int, args ...string) *process {
+	t.Helper()
+	shell := []string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, files), demoBinary(t)}
+	return follow(t, nil, exec.Command("sh", append(shell, args...)...), args)
+}
+
+func demoBinary(t *testing.T) string {
+	t.Helper()
 	file, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
 	built = file
-	p := &process{t: t, cmd: exec.Command(file, args...), lines: make(chan string, 100), exited: make(chan struct{})}
+	return file
+}
+
+// follow starts a command that is a demo with these arguments.
+func follow(t *testing.T, stderr io.Writer, cmd *exec.Cmd, args []string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, lines: make(chan string, 100), exited: make(chan struct{})}
 	p.cmd.Stderr = &p.stderr
 	if stderr != nil {
 		p.cmd.Stderr = stderr

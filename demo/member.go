@@ -36,23 +36,25 @@ const (
 type member struct {
 	cfg    config.Config
 	self   config.Node
+	files  fileBudget
 	logs   func(module string) *slog.Logger
 	host   *actors.Host
 	group  *actors.Group
 	http   *http.Server
 	listen net.Listener
+	conns  *web.Conns
 	cancel context.CancelFunc // of the requests under way
 	served chan error
 }
 
 // openMember takes the node's addresses and opens its data.
-func openMember(cfg config.Config, self config.Node, logs func(string) *slog.Logger) (*member, error) {
-	m := &member{cfg: cfg, self: self, logs: logs, served: make(chan error, 1)}
+func openMember(cfg config.Config, self config.Node, files fileBudget, logs func(string) *slog.Logger) (*member, error) {
+	m := &member{cfg: cfg, self: self, files: files, conns: web.NewConns(files.conns, logs("demo")), logs: logs, served: make(chan error, 1)}
 	listen, err := net.Listen("tcp", self.HTTP)
 	if err != nil {
 		return nil, fmt.Errorf("http: %w", err)
 	}
-	m.listen, m.self.HTTP = listen, bound(self.HTTP, listen.Addr().String())
+	m.listen, m.self.HTTP = m.conns.Listen(listen), bound(self.HTTP, listen.Addr().String())
 	if err := m.openHost(); err != nil {
 		return nil, errors.Join(err, listen.Close())
 	}
@@ -88,6 +90,7 @@ func (m *member) openHost() error {
 		TLS: secure, TLSAnyName: true, // the nodes of a file share one certificate
 		Dir:               filepath.Join(m.cfg.Data, strconv.FormatUint(uint64(m.self.ID), 10)),
 		HeartbeatInterval: m.cfg.Heartbeat, Log: m.logs("demo"), Loggers: m.logs,
+		Tuning: actors.HostTuning{Connections: m.files.links, OpenTables: m.files.tables},
 	})
 	if err == nil {
 		m.self.Raft = bound(m.self.Raft, m.host.Addr())
@@ -164,9 +167,12 @@ func (m *member) serve(store *kv.Store, peers map[raft.NodeID]string) error {
 	if err != nil {
 		return err
 	}
+	transport := web.NewTransport(client)
+	// While leadership moves there are connections to two nodes.
+	transport.MaxConnsPerHost, transport.MaxIdleConns = m.files.conns/2, m.files.conns/4
 	cfg := web.Config{
 		Node: m.self.ID, Group: m.group, Store: store, Peers: peers, Token: m.cfg.Token,
-		Transport: web.NewTransport(client), Log: m.logs("demo"), Scheme: m.scheme(),
+		AnswerBytes: int64(m.cfg.MaxAnswerBytes), Transport: transport, Log: m.logs("demo"), Scheme: m.scheme(),
 	}
 	if m.cfg.Chaos {
 		cfg.Chaos = m.host.SetChaos
@@ -175,7 +181,7 @@ func (m *member) serve(store *kv.Store, peers map[raft.NodeID]string) error {
 	m.cancel = cancel
 	m.http = &http.Server{
 		Handler: web.New(cfg), TLSConfig: server, BaseContext: func(net.Listener) context.Context { return ctx },
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ConnContext: m.conns.Context, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(m.logs("demo").Handler(), slog.LevelDebug),
 	}
 	go func() {

@@ -67,9 +67,13 @@ func flush(queue *logs.Queue) {
 
 // startMembers opens all, so that every address is known, and then starts them. On an error it returns those that are to be stopped.
 func startMembers(cfg config.Config, selves []config.Node, logs func(raft.NodeID) func(string) *slog.Logger) (members []*member, err error) {
+	files, err := budgetFiles(openFiles(), len(selves), int(cfg.MaxConnections))
+	if err != nil {
+		return nil, err
+	}
 	nodes := append([]config.Node(nil), cfg.Nodes...)
 	for _, self := range selves {
-		m, err := openMember(cfg, self, logs(self.ID))
+		m, err := openMember(cfg, self, files, logs(self.ID))
 		if err != nil {
 			return members, err
 		}

@@ -53,6 +53,9 @@ type Config struct {
 	MaxFrame   int // bytes of the largest frame, in or out; a larger message is dropped; default 64 MiB
 	QueueBytes int // waiting for one lane of one peer, beyond which posts are dropped; default 64 MiB
 	MaxConns   int // incoming connections, those in handshake included; default 256
+	// MaxGreeting bounds the incoming connections that have not said yet who they are: the oldest makes room for the next, so that
+	// silent ones keep nobody out. Default a quarter of MaxConns, at least 8; at most MaxConns.
+	MaxGreeting int
 	// UnsentBytes is what the kernel may hold of a lane with payload and not have sent (on Linux); default 128 KiB. More would
 	// wait there, where groups do not take turns.
 	UnsentBytes int
@@ -109,6 +112,7 @@ func (c Config) Validate() error {
 	fault(c.MaxFrame < minFrame || c.MaxFrame > maxFrame, "MaxFrame %d is not in [%d, %d]", c.MaxFrame, minFrame, maxFrame)
 	fault(c.QueueBytes <= 0, "QueueBytes %d is not positive", c.QueueBytes)
 	fault(c.MaxConns <= 0, "MaxConns %d is not positive", c.MaxConns)
+	fault(c.MaxGreeting <= 0 || c.MaxGreeting > c.MaxConns, "MaxGreeting %d is not in [1, %d]", c.MaxGreeting, c.MaxConns)
 	fault(c.UnsentBytes <= 0, "UnsentBytes %d is not positive", c.UnsentBytes)
 	for _, d := range []struct {
 		name  string
@@ -131,6 +135,7 @@ func (c Config) withDefaults() Config {
 	defaulted(&c.MaxFrame, 64<<20)
 	defaulted(&c.QueueBytes, 64<<20)
 	defaulted(&c.MaxConns, 256)
+	defaulted(&c.MaxGreeting, min(max(c.MaxConns/4, 8), c.MaxConns))
 	defaulted(&c.UnsentBytes, 128<<10)
 	defaulted(&c.DialTimeout, 2*time.Second)
 	defaulted(&c.HandshakeTimeout, 3*time.Second)

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"math/big"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -204,6 +205,29 @@ func TestTooManyConnections(t *testing.T) {
 	b.logged("WARN connection refused", "more than 2 connections")
 	if s := b.Stats(); s.Conns != 2 {
 		t.Errorf("%d connections", s.Conns)
+	}
+}
+
+// Connections that say nothing take no more than MaxGreeting places, and keep nobody out.
+func TestSilentConnectionsMakeRoom(t *testing.T) {
+	b := start(t, 2, func(c *Config) { c.MaxConns, c.MaxGreeting, c.HandshakeTimeout = 8, 3, time.Hour })
+	for range 20 {
+		conn, err := net.Dial("tcp", b.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	a := start(t, 1, nil).knows(b)
+	a.send(2, vote(1))
+	b.inbox.next(t, "vote 1", isVote(1))
+	b.logged("WARN connection refused", "more connections that have not greeted")
+	deadline := time.Now().Add(patience)
+	for b.Stats().Conns > 3 { // the vote's, and of the silent ones those that it left room for
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections", b.Stats().Conns)
+		}
+		runtime.Gosched()
 	}
 }
 

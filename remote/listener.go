@@ -2,6 +2,7 @@ package remote
 
 import (
 	"bufio"
+	"container/list"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -44,6 +45,7 @@ type inbound struct {
 	answered signs         // that the answer to a probe did
 	probes   atomic.Uint64 // sent
 	replies  atomic.Uint64 // to probes, in their order
+	place    *list.Element // in TCP.greeting, under TCP.mu; nil: it has greeted, or made room
 	start    raft.Incarnation
 	standing raft.Standing // of the caller; set, as start is, before there is a slot
 }
@@ -51,6 +53,7 @@ type inbound struct {
 var (
 	errReplaced = errors.New("remote: replaced by a newer connection")
 	errStopping = errors.New("remote: stopping")
+	errCrowded  = errors.New("remote: no greeting, and more connections that have not greeted than there may be")
 )
 
 // accept runs until the listener is closed.
@@ -87,8 +90,39 @@ func (t *TCP) admit(raw net.Conn) {
 	}
 	in := &inbound{t: t, raw: raw, done: make(chan struct{}), welcomed: make(chan struct{})}
 	in.ctx, in.cancel = context.WithCancelCause(t.ctx)
+	t.awaitGreeting(in)
 	t.running.Add(1)
 	go in.run()
+}
+
+// awaitGreeting counts a connection among those that have not said who they are. One that has been there for longer makes room, if need be.
+func (t *TCP) awaitGreeting(in *inbound) {
+	t.mu.Lock()
+	var oldest *inbound
+	if t.greeting.Len() >= t.cfg.MaxGreeting {
+		oldest = t.greeting.Front().Value.(*inbound)
+		t.leaveGreeting(oldest)
+	}
+	in.place = t.greeting.PushBack(in)
+	t.mu.Unlock()
+	if oldest != nil {
+		oldest.cancel(errCrowded)
+		_ = oldest.raw.Close() // before the next one takes a descriptor
+	}
+}
+
+// leaveGreeting ends what awaitGreeting began. The caller holds mu.
+func (t *TCP) leaveGreeting(in *inbound) {
+	if in.place != nil {
+		t.greeting.Remove(in.place)
+		in.place = nil
+	}
+}
+
+func (in *inbound) endGreeting() {
+	in.t.mu.Lock()
+	defer in.t.mu.Unlock()
+	in.t.leaveGreeting(in)
 }
 
 // refused counts and, now and then, logs.
@@ -107,6 +141,7 @@ func (in *inbound) run() {
 	defer close(in.done)
 	defer t.conns.Add(-1)
 	defer in.raw.Close()
+	defer in.endGreeting()
 	defer in.cancel(nil)
 	// Only closing wakes a goroutine that is stuck in the socket.
 	defer context.AfterFunc(in.ctx, func() { _ = in.raw.Close() })()
@@ -115,6 +150,7 @@ func (in *inbound) run() {
 	if err != nil {
 		return
 	}
+	in.endGreeting()
 	p, mine := t.known(h.from), slot{h.from, h.lane}
 	in.conn = conn
 	t.cfg.told(&h)
@@ -200,6 +236,9 @@ func (in *inbound) greeted() (conn net.Conn, h hello, v Version, err error) {
 
 // refuse counts and logs, and tells the reason to the other side if there is a way to.
 func (in *inbound) refuse(conn net.Conn, reason error) error {
+	if context.Cause(in.ctx) == errCrowded {
+		reason = errCrowded
+	}
 	if in.t.ctx.Err() == nil {
 		in.t.refused(in.raw.RemoteAddr(), reason)
 	}

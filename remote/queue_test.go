@@ -219,10 +219,10 @@ func TestLimiter(t *testing.T) {
 
 func TestConfigReportsEveryFault(t *testing.T) {
 	err := Config{Cluster: strings.Repeat("x", 256), Listen: "nowhere", Peers: map[raft.NodeID]string{0: "x:1", 2: "y"},
-		MaxFrame: 1, QueueBytes: -1, MaxConns: -1, UnsentBytes: -1, FrameTime: -1, DialTimeout: -1, HandshakeTimeout: -1, WriteTimeout: -1, ReadTimeout: -1,
+		MaxFrame: 1, QueueBytes: -1, MaxConns: -1, MaxGreeting: -1, UnsentBytes: -1, FrameTime: -1, DialTimeout: -1, HandshakeTimeout: -1, WriteTimeout: -1, ReadTimeout: -1,
 		KeepAlive: -1, BackoffFirst: 2, BackoffMax: 1}.Validate()
 	for _, name := range []string{"System", "Stage", "Node", "Cluster", "Listen", "node zero", "node 2", "MaxFrame", "QueueBytes",
-		"MaxConns", "UnsentBytes", "FrameTime", "DialTimeout", "HandshakeTimeout", "WriteTimeout", "ReadTimeout", "KeepAlive", "BackoffMax"} {
+		"MaxConns", "MaxGreeting", "UnsentBytes", "FrameTime", "DialTimeout", "HandshakeTimeout", "WriteTimeout", "ReadTimeout", "KeepAlive", "BackoffMax"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("no word of %s in %v", name, err)
 		}

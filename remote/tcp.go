@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ type TCP struct {
 	listener net.Listener
 	peers    map[raft.NodeID]*peer
 	slots    map[slot]*inbound
+	greeting list.List // of *inbound that have not said who they are, the oldest first
 	stopping bool
 }
 

@@ -49,6 +49,11 @@ func (c Config) Validate() error {
 	return f.err()
 }
 
+const (
+	leastConnections, mostConnections = 16, 1 << 20
+	leastAnswerBytes, mostAnswerBytes = 16 << 20, 1 << 40 // a value of 1 MiB is up to six times as long in JSON, and is copied while it grows
+)
+
 const maxCluster = 255 // bytes, as the transport's handshake has them
 
 func (c Config) check(f *faults) {
@@ -64,6 +69,12 @@ func (c Config) check(f *faults) {
 	// A follower must outlast two lost heartbeats (§5.6).
 	if 3*c.Heartbeat > c.ElectionTimeout.Min {
 		f.add("heartbeat_interval %v is more than a third of the shortest election timeout %v", c.Heartbeat, c.ElectionTimeout.Min)
+	}
+	if n := c.MaxConnections; n != 0 && (n < leastConnections || n > mostConnections) {
+		f.add("max_connections %d is neither 0 nor from %d to %d", n, leastConnections, mostConnections)
+	}
+	if n := c.MaxAnswerBytes; n < leastAnswerBytes || n > mostAnswerBytes {
+		f.add("max_answer_bytes %d is not from %d to %d", n, leastAnswerBytes, int64(mostAnswerBytes))
 	}
 	c.TLS.check(f)
 	c.checkNodes(f)

@@ -20,6 +20,8 @@ type Config struct {
 	SnapshotEvery   uint64 // entries; 0: never
 	Log             Levels
 	Token           string // empty: no authentication
+	MaxConnections  uint64 // of clients, to one node; 0: as many as the files that a process may open allow
+	MaxAnswerBytes  uint64 // of answers, and of requests' bodies, in one node's memory at a time
 	Chaos           bool   // POST /v1/chaos is served
 	TLS             TLS
 	Nodes           []Node
@@ -42,6 +44,7 @@ func Default() Config {
 		ElectionTimeout: election.Timeout{Min: 150 * time.Millisecond, Max: 300 * time.Millisecond},
 		Heartbeat:       50 * time.Millisecond,
 		SnapshotEvery:   100_000,
+		MaxAnswerBytes:  256 << 20,
 	}
 }
 

@@ -23,6 +23,8 @@ type document struct {
 	Snapshot  any          `toml:"snapshot_every"`
 	Log       any          `toml:"log"`
 	Token     any          `toml:"token"`
+	Conns     any          `toml:"max_connections"`
+	Answers   any          `toml:"max_answer_bytes"`
 	Chaos     any          `toml:"chaos"`
 	TLS       tlsTable     `toml:"tls"`
 	Nodes     []nodeTables `toml:"node"`
@@ -100,6 +102,8 @@ func (d document) config(f *faults, levels string) Config {
 	c.Token = text(f, "token", d.Token, c.Token)
 	c.Chaos = boolean(f, "chaos", d.Chaos)
 	c.SnapshotEvery = number(f, "snapshot_every", d.Snapshot, c.SnapshotEvery)
+	c.MaxConnections = number(f, "max_connections", d.Conns, c.MaxConnections)
+	c.MaxAnswerBytes = number(f, "max_answer_bytes", d.Answers, c.MaxAnswerBytes)
 	if d.Election != nil {
 		c.ElectionTimeout = timeout(f, d.Election)
 	}

@@ -41,11 +41,7 @@ func (s *Server) durioGet(r *http.Request) reply {
 		if _, err := s.Group.Read(ctx); err != nil {
 			return nil, err
 		}
-		value, ok := s.Store.Get(key)
-		if !ok {
-			return nil, errNoKey
-		}
-		return api.Value{Key: key, Value: string(value)}, nil
+		return s.value(ctx, key, 0)
 	}).reads()
 	c.path = "/v1/kv/" + pathSegment(key)
 	out := s.lead(c)

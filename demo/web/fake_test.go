@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -28,6 +29,7 @@ type fake struct {
 	index    raft.Index
 	sessions map[uint64]map[uint64]actors.Result
 	calls    []string
+	large    int // bytes of another command in the log; 0: there is none
 
 	propose  func(ctx context.Context, data []byte) error // before applying; an error ends the proposal
 	read     func(ctx context.Context) error
@@ -150,6 +152,10 @@ func (f *fake) Log(_ context.Context, from, to raft.Index) (actors.LogRange, err
 		{Index: 4, Term: 2, Kind: raft.OpenSession, Data: []byte{1}},
 		{Index: 5, Term: 2, Kind: raft.CloseSession, Session: 4},
 		{Index: 6, Term: 2, Kind: raft.Command, Data: []byte{0xff}},
+	}
+	if f.large > 0 {
+		value := bytes.Repeat([]byte("v"), f.large)
+		all = append(all, entry.Entry{Index: 7, Term: 2, Kind: raft.Command, Data: kv.Command{Op: kv.Put, Key: "large", Value: value}.Encode()})
 	}
 	out := actors.LogRange{First: max(from, 1)}
 	out.Last = out.First - 1

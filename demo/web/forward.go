@@ -72,14 +72,38 @@ func (s *Server) forward(ctx context.Context, c call, status actors.Status) (rep
 		return s.broken(err, sent.Load() && c.write)
 	}
 	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxForwarded+1))
-	if err == nil && len(text) > maxForwarded {
-		err = errors.New("the leader's answer is too long")
-	}
-	if err != nil {
+	text, err := gather(ctx, answer)
+	switch {
+	case errors.Is(err, errCrowded) && !c.write:
+		return s.refusal(errCrowded), final
+	case errors.Is(err, errCrowded) && answer.StatusCode == http.StatusOK:
+		return s.refusal(errUnread), final
+	case err != nil:
 		return s.broken(err, c.write)
 	}
 	return relay(answer, text)
+}
+
+// gather reads the leader's answer, on the request's account.
+func gather(ctx context.Context, answer *http.Response) (text []byte, err error) {
+	b := &buffer{account: &accountsOf(ctx).answers}
+	defer func() {
+		if err != nil {
+			b.drop()
+		}
+	}()
+	if n := answer.ContentLength; n > 0 && n <= maxForwarded {
+		if err := b.grow(int(n)); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := io.Copy(b, io.LimitReader(answer.Body, maxForwarded+1)); err != nil {
+		return nil, err
+	}
+	if len(b.b) > maxForwarded {
+		return nil, errors.New("the leader's answer is too long")
+	}
+	return b.b, nil
 }
 
 // address is where the leader serves HTTP: what the membership says, else what this node was told.

@@ -26,7 +26,8 @@ func encode(v any) reply {
 
 // body reads a whole request body of at most limit bytes.
 func body(r *http.Request, limit int64) ([]byte, error) {
-	text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
+	b := &buffer{account: &accountsOf(r.Context()).bodies}
+	_, err := io.Copy(b, http.MaxBytesReader(nil, r.Body, limit))
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		if limit < maxBody {
@@ -34,10 +35,13 @@ func body(r *http.Request, limit int64) ([]byte, error) {
 		}
 		return nil, errTooLarge
 	}
+	if errors.Is(err, errBodies) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, malformed("the body cannot be read: %v", err)
 	}
-	return text, nil
+	return b.b, nil
 }
 
 // object splits a JSON object into its fields, whose names count by the letter. Text that is no UTF-8, even behind

@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -32,7 +33,7 @@ func (s *Server) keyRoutes() {
 }
 
 // read serves a read here or by the leader, as the query's read says.
-func (s *Server) read(r *http.Request, query url.Values, look func(index raft.Index) (any, error)) reply {
+func (s *Server) read(r *http.Request, query url.Values, look func(ctx context.Context, index raft.Index) (reply, error)) reply {
 	var point func(context.Context) (raft.Index, error)
 	switch mode := query.Get("read"); mode {
 	case "", "linearizable":
@@ -40,11 +41,16 @@ func (s *Server) read(r *http.Request, query url.Values, look func(index raft.In
 	case "lease":
 		point = s.Group.LeaseRead
 	case "stale":
-		answer, err := look(s.Group.Status().Applied)
+		ctx, cancel, err := within(r)
 		if err != nil {
 			return s.refusal(err)
 		}
-		return encode(answer)
+		defer cancel()
+		answer, err := look(ctx, s.Group.Status().Applied)
+		if err != nil {
+			return s.refusal(err)
+		}
+		return answer
 	default:
 		return s.refusal(malformed("read=%q is none of linearizable, lease, stale", mode))
 	}
@@ -53,7 +59,7 @@ func (s *Server) read(r *http.Request, query url.Values, look func(index raft.In
 		if err != nil {
 			return nil, err
 		}
-		return look(index)
+		return look(ctx, index)
 	}).reads())
 }
 
@@ -62,12 +68,19 @@ func (s *Server) get(r *http.Request) reply {
 	if err != nil {
 		return s.refusal(err)
 	}
-	return s.read(r, r.URL.Query(), func(index raft.Index) (any, error) {
-		value, ok := s.Store.Get(key)
-		if !ok {
-			return nil, errNoKey
-		}
-		return api.Value{Key: key, Value: string(value), Index: uint64(index)}, nil
+	return s.read(r, r.URL.Query(), func(ctx context.Context, index raft.Index) (reply, error) {
+		return s.value(ctx, key, index)
+	})
+}
+
+// value is the answer to a read of one key.
+func (s *Server) value(ctx context.Context, key string, index raft.Index) (reply, error) {
+	value, ok := s.Store.Get(key)
+	if !ok {
+		return reply{}, errNoKey
+	}
+	return s.render(ctx, len(value), func(b *buffer) error {
+		return b.json(api.Value{Key: key, Value: string(value), Index: uint64(index)})
 	})
 }
 
@@ -78,13 +91,15 @@ func (s *Server) list(r *http.Request) reply {
 		return s.refusal(malformed("limit=%q is not a number from 1 on", query.Get("limit")))
 	}
 	page := kv.Page{Prefix: query.Get("prefix"), After: query.Get("after"), Limit: min(limit, maxItems), Bytes: maxPage}
-	return s.read(r, query, func(raft.Index) (any, error) {
-		found, more := s.Store.List(page)
-		out := api.List{Items: make([]api.Item, 0, len(found)), More: more}
-		for _, item := range found {
-			out.Items = append(out.Items, api.Item{Key: item.Key, Value: string(item.Value)})
-		}
-		return out, nil
+	return s.read(r, query, func(ctx context.Context, _ raft.Index) (reply, error) {
+		return s.render(ctx, maxPage, func(b *buffer) error {
+			found, more := s.Store.List(page)
+			return cmp.Or(
+				b.text(`{"items":`),
+				b.array(len(found), func(i int) any { return api.Item{Key: found[i].Key, Value: string(found[i].Value)} }),
+				b.text(fmt.Sprintf(`,"more":%t}`, more)),
+			)
+		})
 	})
 }
 
@@ -184,7 +199,15 @@ func (s *Server) propose(r *http.Request, text []byte, c kv.Command, answer func
 		case out.Fault != kv.OK:
 			return nil, errCommand
 		}
-		return answer(applied.Index, out), nil
+		said := answer(applied.Index, out)
+		if ready, ok := said.(reply); ok {
+			return ready, nil
+		}
+		rendered, err := s.render(ctx, len(applied.Data), func(b *buffer) error { return b.json(said) })
+		if err != nil {
+			return nil, errUnread // no refusal: the write happened
+		}
+		return rendered, nil
 	})
 	call.repeat = session != 0
 	return s.lead(call)

@@ -92,16 +92,35 @@ func (s *Server) log(r *http.Request) reply {
 	if err != nil {
 		return s.refusal(malformed("to=%q is not an index", query.Get("to")))
 	}
+	select {
+	case s.logReaders <- struct{}{}:
+		defer func() { <-s.logReaders }()
+	case <-ctx.Done():
+		return s.refusal(ctx.Err())
+	}
 	found, err := s.Group.Log(ctx, raft.Index(from), raft.Index(to))
 	if err != nil {
 		return s.refusal(err)
 	}
-	out := api.Log{First: uint64(found.First), Last: uint64(found.Last), Entries: make([]api.Entry, 0, len(found.Entries))}
+	size := 0
 	for _, e := range found.Entries {
-		kind, data := inWords(e)
-		out.Entries = append(out.Entries, api.Entry{Index: uint64(e.Index), Term: uint64(e.Term), Kind: kind, Data: data})
+		size += len(e.Data)
 	}
-	return encode(out)
+	out, err := s.render(ctx, size, func(b *buffer) error {
+		return cmp.Or(
+			b.text(fmt.Sprintf(`{"first":%d,"last":%d,"entries":`, found.First, found.Last)),
+			b.array(len(found.Entries), func(i int) any {
+				e := found.Entries[i]
+				kind, data := inWords(e)
+				return api.Entry{Index: uint64(e.Index), Term: uint64(e.Term), Kind: kind, Data: data}
+			}),
+			b.text("}"),
+		)
+	})
+	if err != nil {
+		return s.refusal(err)
+	}
+	return out
 }
 
 // inWords tells what an entry is and says.

@@ -6,6 +6,9 @@ import (
 	"crypto/subtle"
 	"log/slog"
 	"net/http"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,6 +25,11 @@ const (
 	maxConcurrent   = 16_384   // requests under way
 	defaultDeadline = 5 * time.Second
 	maxDeadline     = 30 * time.Second
+
+	// DefaultAnswerBytes is what Config.AnswerBytes is without a setting.
+	DefaultAnswerBytes = 256 << 20
+	writeStall         = 10 * time.Second // in which a client must have taken writePart
+	writePart          = 64 << 10         // bytes
 )
 
 // Config is what a Server stands on.
@@ -36,6 +44,10 @@ type Config struct {
 	Scheme    string            // of the nodes' HTTP listeners; default http
 	Transport http.RoundTripper // carries requests to the leader; default NewTransport(nil)
 	Log       *slog.Logger      // default slog.Default()
+
+	// AnswerBytes bounds the answers that are in memory at a time, those above 4 KiB, and by itself the requests' bodies; what is more is refused as
+	// busy. Default DefaultAnswerBytes.
+	AnswerBytes int64
 }
 
 // A Server answers requests. Its methods are safe for concurrent use.
@@ -46,7 +58,14 @@ type Server struct {
 	gets    atomic.Uint64 // durio's GETs so far
 	active  atomic.Int64
 	routes  []string
+
+	answers    ledger
+	bodies     ledger
+	renderers  chan struct{} // taken by those that render a large answer
+	logReaders chan struct{} // taken by those that read the log: what they read is in memory, uncounted, before it is an answer
 }
+
+const maxLogReaders = 2
 
 // New returns the server of one node.
 func New(cfg Config) *Server {
@@ -55,7 +74,13 @@ func New(cfg Config) *Server {
 	if cfg.Transport == nil {
 		cfg.Transport = NewTransport(nil)
 	}
-	s := &Server{Config: cfg, mux: http.NewServeMux()}
+	cfg.AnswerBytes = cmp.Or(cfg.AnswerBytes, DefaultAnswerBytes)
+	s := &Server{
+		Config: cfg, mux: http.NewServeMux(),
+		renderers: make(chan struct{}, runtime.GOMAXPROCS(0)), logReaders: make(chan struct{}, maxLogReaders),
+	}
+	s.answers.limit, s.answers.crowded = cfg.AnswerBytes, errCrowded
+	s.bodies.limit, s.bodies.crowded = cfg.AnswerBytes, errBodies
 	s.durioRoutes()
 	s.keyRoutes()
 	s.nodeRoutes()
@@ -99,6 +124,26 @@ func (s *Server) knowsToken(r *http.Request) bool {
 
 // serve answers what no route matches in JSON too, and bounds what is under way.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	visit, excess, ok := arrive(r)
+	if !ok {
+		return // nobody hears the answer
+	}
+	if visit != nil {
+		defer visit.end()
+	}
+	held := &accounts{account{ledger: &s.answers}, account{ledger: &s.bodies}}
+	defer held.answers.close()
+	defer held.bodies.close()
+	r = r.WithContext(context.WithValue(r.Context(), accountsKey{}, held))
+	if excess {
+		w.Header().Set("Connection", "close")
+		if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" { // a node that is only busy must not be taken for dead
+			out := s.refusal(&fault{status: http.StatusServiceUnavailable, words: "too many connections"})
+			out.retryAfter = "1"
+			s.write(w, out)
+			return
+		}
+	}
 	defer s.active.Add(-1)
 	if s.active.Add(1) > maxConcurrent {
 		s.write(w, s.refusal(&fault{status: http.StatusTooManyRequests, words: "too many requests under way"}))
@@ -149,10 +194,29 @@ func (s *Server) write(w http.ResponseWriter, out reply) {
 	if out.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")
 	}
-	w.WriteHeader(out.status)
-	if _, err := w.Write(out.body); err != nil {
+	h.Set("Content-Length", strconv.Itoa(len(out.body)))
+	if err := deliver(w, out); err != nil {
 		s.Log.Debug("answer not delivered", "err", err)
 	}
+}
+
+// deliver writes an answer for as long as its client takes some of it now and then.
+func deliver(w http.ResponseWriter, out reply) error {
+	c := http.NewResponseController(w)
+	more := func() { _ = c.SetWriteDeadline(time.Now().Add(writeStall)) } // what is no connection has no deadline
+	more()
+	w.WriteHeader(out.status)
+	for part := range slices.Chunk(out.body, writePart) {
+		more()
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+	}
+	if err := c.Flush(); err != nil {
+		return err
+	}
+	_ = c.SetWriteDeadline(time.Time{})
+	return nil
 }
 
 // within bounds a request's time by its Troupe-Timeout header.

@@ -183,6 +183,7 @@ func (t HostTuning) validate(fault func(bad bool, format string, args ...any)) {
 	for _, f := range []limit{
 		{"Beats", t.Beats}, {"WriteBytes", t.WriteBytes}, {"WritesInFlight", t.WritesInFlight},
 		{"WaitingAnswers", t.WaitingAnswers}, {"EventQueue", t.EventQueue}, {"LogQueue", t.LogQueue}, {"Mismatches", t.Mismatches}, {"Acquaintances", t.Acquaintances},
+		{"Connections", t.Connections}, {"OpenTables", t.OpenTables},
 	} {
 		fault(f.value < 0, "Tuning.%s %d is negative", f.name, f.value)
 	}

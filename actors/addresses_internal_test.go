@@ -2,6 +2,7 @@ package actors
 
 import (
 	"maps"
+	"slices"
 	"testing"
 
 	"github.com/troupe-raft/troupe/raft"
@@ -41,5 +42,33 @@ func TestRolledBackAddressesAreForgotten(t *testing.T) {
 	want[2], want[3] = "two:1", "three:1"
 	if !maps.Equal(told.addrs, want) {
 		t.Errorf("rolled back: %v, want %v", told.addrs, want)
+	}
+}
+
+// calling is a transport that remembers whom it was told to call.
+type calling struct {
+	*lastTold
+	called []raft.NodeID
+}
+
+func (c *calling) Greet(node raft.NodeID) {
+	if c.addrs[node] != "" {
+		c.called = append(c.called, node)
+	}
+}
+
+// A member whose address is given later than the group began is called then: followers have nothing to tell each other, and would not hear of each
+// other's present starts.
+func TestMembersAreCalledOnceTheirAddressIsGiven(t *testing.T) {
+	line := &calling{lastTold: &lastTold{addrs: map[raft.NodeID]string{}}}
+	h := &Host{cfg: HostConfig{Node: 1}, transport: line}
+	g := &Group{host: h, id: 1}
+	g.status.Store(&Status{Phase: Running, Members: []MemberStatus{{Member: raft.Member{ID: 1}}, {Member: raft.Member{ID: 2}}}})
+	h.groups.Store(g.id, g)
+	for _, node := range []raft.NodeID{1, 2, 3} { // itself, a member, and a stranger
+		h.SetPeer(node, "somewhere:1")
+	}
+	if !slices.Equal(line.called, []raft.NodeID{2}) {
+		t.Errorf("it calls %v", line.called)
 	}
 }

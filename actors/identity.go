@@ -371,7 +371,7 @@ func (h *Host) members() map[raft.NodeID]bool {
 
 // greetAll makes this start known to all members, not only to those whom the group has something to tell.
 func (r *replica) greetAll() {
-	if t, ok := r.host.transport.(interface{ Greet(raft.NodeID) }); ok {
+	if t, ok := r.host.transport.(greeter); ok {
 		for _, id := range r.peers() {
 			t.Greet(id)
 		}

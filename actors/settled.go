@@ -83,10 +83,12 @@ func (g *guard) meetAgain(node raft.NodeID) {
 		return
 	}
 	delete(g.entered, node)
-	g.hangUp(node, errForgotten)
+	g.hangUp(node, ErrForgotten)
 }
 
-var errForgotten = errors.New("the node has been forgotten since it called: it has to greet anew")
+// ErrForgotten is why a transport is told to hang up on a node that did nothing wrong (remote.Transport): what was known of it has been forgotten since it
+// called.
+var ErrForgotten = errors.New("the node has been forgotten since it called: it has to greet anew")
 
 // ungreet has the transport no longer call those that a membership drops, unless another group here may have them.
 func (h *Host) ungreet(group raft.GroupID, before, now raft.Membership) {

@@ -28,7 +28,7 @@ func (g *guard) makeRoom(members map[raft.NodeID]bool) {
 	for _, id := range slices.Sorted(maps.Keys(g.entered)) {
 		if !g.met[id].Known() {
 			delete(g.entered, id)
-			g.hangUp(id, errForgotten)
+			g.hangUp(id, ErrForgotten)
 		}
 	}
 }

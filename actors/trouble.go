@@ -52,10 +52,10 @@ func (r *replica) troubled(peer raft.NodeID, what error) {
 		r.troubles = map[raft.NodeID]error{}
 	}
 	r.troubles[peer] = what
+	r.changed = true // of its like or not: it may say more than the one before
 	if sameTrouble(had, what) {
 		return
 	}
-	r.changed = true
 	r.log.Warn("a node cannot take part", "peer", uint64(peer), "err", what)
 	r.host.announce(&PeerTrouble{Node: r.host.cfg.Node, Group: r.cfg.Group, Peer: peer, Err: what})
 }

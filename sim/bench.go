@@ -48,6 +48,22 @@ var benches = []struct {
 	{"one of two voters is trusted again", (*bench).trustOfTwo},
 	{"a snapshotter's transfers end", (*bench).straySends},
 	{"anybody calls in a node's name", (*bench).anyFolders},
+	{"a member runs in two places", (*bench).twoFolders},
+	{"a member is dropped while it calls", (*bench).droppedMeanwhile},
+	{"others judge a start", (*bench).judgedByOthers},
+	{"what gathers waits for the rules", (*bench).gathers},
+	{"a leader is deposed with much under way", (*bench).deposed},
+	{"another leads than leadership is handed to", (*bench).handedOver},
+	{"two things panic at once", (*bench).twoPanics},
+	{"a leader's log is damaged", (*bench).damagedLog},
+	{"nodes were founded with others", (*bench).strangeFounders},
+	{"a log's stamps fall", (*bench).stampedLow},
+	{"terms are far apart", (*bench).farTerms},
+	{"a state is lost", (*bench).lostStates},
+	{"whoever is answered panics", (*bench).panickingAsker},
+	{"a heartbeat keeps panicking", (*bench).noHeartbeat},
+	{"a state machine is Apply alone", (*bench).applyAlone},
+	{"a snapshot is overtaken", (*bench).overtakenSnapshots},
 }
 
 // playedBenches are how many of them a run has.
@@ -88,6 +104,8 @@ type bench struct {
 	said   []any           // by the daemon to its parent, since it was last asked for
 	loud   map[string]bool // what it logged
 	orders any             // after a panic; nil: none is expected
+
+	replica *hosted // instead of a daemon; nil: there is none
 }
 
 // put replaces the daemon by another one.
@@ -125,14 +143,19 @@ func (b *bench) tell(messages ...any) {
 // pass lets time go by.
 func (b *bench) pass(d time.Duration) { b.stage.Advance(d) }
 
-// end stops the daemon.
+// end stops the daemon, or the replica.
 func (b *bench) end() {
-	if b.parent == nil {
+	switch {
+	case b.replica != nil:
+		b.replica.leave()
+		b.replica = nil
+	case b.parent != nil:
+		b.system.Root.Stop(b.parent)
+		b.pass(0)
+		b.parent = nil
+	default:
 		return
 	}
-	b.system.Root.Stop(b.parent)
-	b.pass(0)
-	b.parent = nil
 	b.demand(!b.loud["actor panicked"], "it panicked")
 }
 

@@ -131,10 +131,3 @@ func (c *checker) committedBy(at time.Duration) int {
 	})
 	return n
 }
-
-// SetPeer implements remote.Transport. Addresses mean nothing here, except the one that is only ever part of a change that must be refused.
-func (t *transport) SetPeer(id raft.NodeID, addr string) {
-	if addr == nowhere {
-		t.net.sim.check.fail("what is refused has no effect", "node %d looks for node %d where a refused change says", t.life.node.id, id)
-	}
-}

@@ -124,8 +124,10 @@ func (n *network) greets(l Link, h *hello) {
 	case to.pauses > 0:
 		n.sim.count("a greeting waits for a suspended node")
 		n.sim.clock.AfterFunc(stillBusy, func() { n.greets(l, h) })
-	case to.transport.admits(l.From, h) && !to.transport.connected(l.From):
-		to.transport.Greet(l.From)
+	case to.transport.admits(l.From, h):
+		if to.transport.learn(l.From); !to.transport.connected(l.From) {
+			to.transport.Greet(l.From)
+		}
 	}
 }
 

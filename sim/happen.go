@@ -33,7 +33,7 @@ const (
 	regains      = "a replica that lost its snapshot is given another"
 )
 
-var rare = []string{spansTurns, readGap, severalReads, resumes, leaseSoon, byCredit, crashJoint, crashLeading, crashWriting, crashSending, nobodySends, handsOver, waitsTurn, regains, votesAgain, renewed, lateGreeting}
+var rare = []string{spansTurns, readGap, severalReads, resumes, leaseSoon, byCredit, crashJoint, crashLeading, crashWriting, crashSending, nobodySends, handsOver, waitsTurn, regains, votesAgain, renewed, lateGreeting, unaddressed, toldAddress, takenBack}
 
 // A rarity is what a life remembers to tell them by.
 type rarity struct {

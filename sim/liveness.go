@@ -45,9 +45,11 @@ func (s *Sim) recover() {
 		return !slices.ContainsFunc(s.neighbours, func(g *neighbour) bool { return !g.serves(begun) })
 	})
 	s.demand(finishWithin, "all nodes converge", s.equal)
+	s.demand(finishWithin, "members know each other's starts", s.acquainted)
 	s.demand(finishWithin, "every request is answered", func() bool { return s.unanswered(nil) == "" })
 	s.lull.Done = s.clock.Now() - begun
 	s.check.flowing()
+	s.found()
 	if s.check.first == nil {
 		s.alike()
 	}
@@ -169,6 +171,7 @@ func (s *Sim) heal() {
 		s.nodes[id].spare()
 	}
 	s.trace.note("calm")
+	s.tellAll()
 	s.until(func() bool { return s.clock.Now() > now+handful }) // what operators asked for has begun by then, and can be seen
 	s.giveUpReturned()
 	s.present()

@@ -112,8 +112,11 @@ var errBad = errors.New("sim: refused, as it should be")
 
 func badGroup() actors.GroupConfig { return actors.GroupConfig{Group: 77, MaxBlockBytes: -1} }
 
+// mostTries is how often a mistake is made by those who find nobody that leads.
+const mostTries = 4
+
 // mistake makes one on a node: on the one that leads, if there is one, as that is who takes requests.
-func (s *Sim) mistake(n *node, name string) {
+func (s *Sim) mistake(n *node, name string, tries int) {
 	if leader := s.leader(); leader != nil {
 		n = leader
 	}
@@ -144,6 +147,9 @@ func (s *Sim) mistake(n *node, name string) {
 				case *actors.Refused:
 					if a.Err == nil || a.Err.Error() == "" {
 						s.check.fail("mistakes are refused", "%s on node %d: no reason is given", name, n.id)
+					}
+					if errors.Is(a.Err, actors.ErrNotLeader) && tries < mostTries {
+						s.after(longestTimeout, func() { s.mistake(n, name, tries+1) })
 					}
 				case *actor.DeadLetterResponse:
 				default:

@@ -81,7 +81,7 @@ func (s *Sim) strike(number int, f Fault) {
 	case RestartOnly:
 		s.respawn(n)
 	case Mistake:
-		s.mistake(n, f.In)
+		s.mistake(n, f.In, 1)
 	case Stray:
 		s.stray(n, f.In)
 	default:
@@ -269,6 +269,13 @@ func (s *Sim) operate(f Fault) {
 			change := s.change(f, to.life.view.members)
 			change.Force = true // whoever is alive
 			message = &actors.ChangeMembers{Change: change}
+		}
+	case Relocate:
+		if to = s.leader(); to != nil {
+			message = &actors.ChangeMembers{Change: relocate(f, to.life.view.members)}
+			if f.N == stranded {
+				s.spontaneous(Fault{At: s.clock.Now(), Kind: Isolate, A: to.id, For: f.For}, 0)
+			}
 		}
 	case Careful:
 		if to = s.leader(); to != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -155,6 +154,7 @@ func (n *network) arrive(l Link, frame []byte, h *hello) {
 		return
 	}
 	n.delivered++
+	to.transport.learn(l.From)
 	if h != nil {
 		if batch = to.transport.guard.Pass(l.From, h.self, batch); len(batch) == 0 {
 			n.sim.count("a message of a node that does not count is not heard")
@@ -180,13 +180,20 @@ type transport struct {
 	up      map[raft.NodeID]*life            // who has let this start in
 	calling map[raft.NodeID]bool             // who is called until it has
 	paused  map[raft.NodeID]time.Duration    // who refused, and is not called again before
+
+	addrs   map[raft.NodeID]string // where others are looked for; nil: everywhere
+	program bool                   // the program says where somebody listens
 }
 
 func (l *life) newTransport() *transport {
-	return &transport{
+	t := &transport{
 		net: l.node.sim.net, life: l, senders: map[raft.NodeID]*actor.PID{}, callers: map[raft.NodeID]raft.Incarnation{},
 		up: map[raft.NodeID]*life{}, calling: map[raft.NodeID]bool{}, paused: map[raft.NodeID]time.Duration{},
 	}
+	if l.node.told != nil {
+		t.addrs = map[raft.NodeID]string{}
+	}
+	return t
 }
 
 func (t *transport) Start(d remote.Deliver) error {
@@ -202,7 +209,7 @@ func (t *transport) SetChaos(remote.Chaos) {}
 func (t *transport) HangUp(from raft.NodeID, reason error) {
 	why := (*raft.ImpossibleMessageError)(nil)
 	odd := (*actors.IdentityError)(nil)
-	if t.guard != nil && !errors.As(reason, &why) && (errors.As(reason, &odd) || strings.Contains(reason.Error(), "greet anew")) {
+	if t.guard != nil && !errors.As(reason, &why) && (errors.As(reason, &odd) || errors.Is(reason, actors.ErrForgotten)) {
 		t.end(from)
 		return
 	}
@@ -216,9 +223,6 @@ func (t *transport) HangUp(from raft.NodeID, reason error) {
 func (t *transport) Stats() remote.Stats        { return remote.Stats{} }
 func (t *transport) Stop(context.Context) error { return nil }
 func (t *transport) link(to raft.NodeID) Link   { return Link{t.life.node.id, to} }
-func (t *transport) known(to raft.NodeID) bool {
-	return t.net.sim.nodes[to] != nil && to != t.life.node.id
-}
 func (t *transport) spawn(l Link) *actor.PID {
 	return t.life.system.Root.Spawn(stage.Props(rigged{t.life.stage, t.life}, func() actor.Actor { return &sender{t.net, l} }, stage.WithLogger(t.life.log)))
 }

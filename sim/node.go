@@ -44,6 +44,7 @@ type node struct {
 	linger   func() time.Duration // likewise, while only its applier waits; nil: none
 	starting bool                 // StartHost drives the stage meanwhile: no time for a crash
 	skew     func(*stage.Node)    // its clock's fault, which a restart does not mend
+	told     map[raft.NodeID]bool // where these listen its program knows; nil: addresses mean nothing
 	pacing
 }
 
@@ -117,6 +118,7 @@ func (n *node) start() {
 		return
 	}
 	l.host = host
+	l.introduce()
 	l.spawn()
 	if n.founder {
 		for _, g := range s.neighbours {
@@ -193,6 +195,7 @@ func (s *Sim) event(event any) {
 		if strange := (*actors.FoundersError)(nil); errors.As(e.Err, &strange) {
 			s.check.fail("those founded alike hear each other", "node %d: %v", e.Node, e.Err)
 		}
+		s.missed(e)
 	case *actors.ReplicaFailed:
 		if s.nodes[e.Node].life.misledBy(e.Reason) {
 			return

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +52,7 @@ const (
 	GoBack      FaultKind = "go-back"      // A restarts from what its disk holds now, For later; with N 1 from nothing
 	GiveUp      FaultKind = "give-up"      // of an actor of A, which panics until it is not restarted any more
 	PanicText   FaultKind = "panic-text"   // as panic, with a text instead of an error
+	Relocate    FaultKind = "relocate"     // a member listens elsewhere from now on
 	Guest       FaultKind = "guest"        // A runs a group that others founded, For a while
 	Foreign     FaultKind = "foreign"      // A gets messages of N groups that run nowhere
 	RestartOnly FaultKind = "restart-only" // of A's group actor, its node stays up
@@ -186,7 +188,7 @@ func (c Config) Plan() []Fault {
 			})
 		}
 	}
-	return append(plan, c.extras(ids)...)
+	return slices.Concat(plan, c.extras(ids), c.relocations(ids))
 }
 
 // swarm leaves half of the kinds out of a run, others in each, so that those that are left meet one another more often than all could (Groce et

@@ -199,6 +199,7 @@ func newPaced(cfg Config, paced func(id raft.NodeID, life int) pacing) *Sim {
 			n.disk.folder = n.disk.newFolder()
 		}
 	}
+	s.know()
 	for i := range cfg.neighbours() {
 		s.neighbours = append(s.neighbours, s.newNeighbour(i))
 	}

@@ -133,7 +133,7 @@ func happenings() []string {
 	}
 	all = append(append(all, rare...), jumpsTerm)
 	all = append(all, "panic in "+brokenRule)
-	for _, f := range []FaultKind{GiveUp, Foreign, Guest} {
+	for _, f := range []FaultKind{GiveUp, Foreign, Guest, Relocate} {
 		all = append(all, "fault "+string(f))
 	}
 	for _, name := range strayed {

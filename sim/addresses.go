@@ -1,0 +1,206 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/troupe-raft/troupe/actors"
+	"github.com/troupe-raft/troupe/persister"
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// In some runs nodes have addresses. Every program knows those of the founders. Those of the others an operator gives who reads that one is missing,
+// or a change of the membership, which may be rolled back. Every node listens at two of them, so that it shows by whose word it is looked for.
+
+// given is the address of a node by the word of programs and operators, moved the one that changes of the membership name.
+func given(id raft.NodeID) string { return fmt.Sprintf("node-%d", id) }
+func moved(id raft.NodeID) string { return fmt.Sprintf("node-%d-moved", id) }
+
+// What happens to addresses.
+const (
+	unaddressed = "no address of a node is known"
+	takenBack   = "an address is taken back with its change"
+	toldAddress = "an operator says where a node listens"
+)
+
+const lookedFor = "nodes are looked for where the membership says, or the program"
+
+// addressed runs are those in which nodes have addresses.
+func (c Config) addressed() bool {
+	return rand.New(rand.NewPCG(c.Seed, 0xadd2)).IntN(4) == 0 && !c.Quiet && len(c.Broken) == 0
+}
+
+// advertised: whoever calls says where it listens, which is believed where nobody knows better, as TCP does. In half of the runs.
+func (c Config) advertised() bool { return rand.New(rand.NewPCG(c.Seed, 0xadd3)).IntN(2) == 0 }
+
+// relocations are changes of members' addresses. Some strike as their leader is cut off from all others.
+func (c Config) relocations(ids []raft.NodeID) (plan []Fault) {
+	if !c.addressed() {
+		return nil
+	}
+	r := rand.New(rand.NewPCG(c.Seed, 0xadd4))
+	for range 1 + r.IntN(6) {
+		plan = append(plan, Fault{
+			At: time.Duration(r.Int64N(int64(c.Length))), Kind: Relocate, A: ids[r.IntN(len(ids))], For: time.Duration(r.Int64N(int64(time.Second))), N: r.IntN(stranded + 1),
+		})
+	}
+	return plan
+}
+
+// stranded as Fault.N: the leader is cut off.
+const stranded = 1
+
+// relocate turns such a fault into a change of the membership that the leader has now.
+func relocate(f Fault, now raft.Membership) actors.Change {
+	a := []raft.Member{{ID: f.A, Addr: moved(f.A)}}
+	if now.IsVoter(f.A) {
+		return actors.Change{AddVoters: a, Force: true} // it is a voter as before, elsewhere
+	}
+	return actors.Change{AddLearners: a}
+}
+
+// know has the programs know where the founders listen.
+func (s *Sim) know() {
+	if s.cfg.addressed() {
+		for _, id := range s.ids {
+			s.nodes[id].told = map[raft.NodeID]bool{}
+			for _, founder := range s.founders {
+				s.nodes[id].told[founder] = true
+			}
+		}
+	}
+}
+
+// introduce has the program of a life that begins say where others listen.
+func (l *life) introduce() {
+	for _, id := range l.node.sim.ids {
+		if l.node.told[id] {
+			l.give(id)
+		}
+	}
+}
+
+// give is the program's word on where a node listens.
+func (l *life) give(id raft.NodeID) {
+	if t := l.transport; id != l.node.id {
+		t.program = true
+		l.host.SetPeer(id, given(id))
+		t.program = false
+	}
+}
+
+// tell is an operator who says to a node where another one listens: now if it does not know, and whenever it starts.
+func (s *Sim) tell(n *node, id raft.NodeID) {
+	if n.told == nil {
+		return
+	}
+	n.told[id] = true
+	if l := n.life; l != nil && l.host != nil && !n.starting && l.transport.addrs[id] == "" {
+		s.count(toldAddress)
+		l.give(id)
+	}
+}
+
+// tellAll is tell of everybody.
+func (s *Sim) tellAll() {
+	for _, id := range s.ids {
+		for _, other := range s.ids {
+			s.tell(s.nodes[id], other)
+		}
+	}
+}
+
+// missed: a replica says that it does not know where a node listens. An operator reads it.
+func (s *Sim) missed(e *actors.PeerTrouble) {
+	what := (*actors.NoAddressError)(nil)
+	if !errors.As(e.Err, &what) || s.nodes[what.Peer] == nil { // of nodes that do not exist nobody knows it
+		return
+	}
+	if n := s.nodes[e.Node]; n.told == nil || n.told[what.Peer] {
+		s.check.fail("an address is missing only where nobody gave it", "node %d: %v", e.Node, e.Err)
+		return
+	}
+	s.count(unaddressed)
+	s.after(time.Duration(s.rng.Int64N(int64(300*time.Millisecond))), func() { s.tell(s.nodes[e.Node], what.Peer) })
+}
+
+// SetPeer implements remote.Transport: a program's word, or what a membership says that came into force, or, when such a one was rolled back, the program's
+// word again.
+func (t *transport) SetPeer(id raft.NodeID, addr string) {
+	s, me := t.net.sim, t.life.node.id
+	if addr == nowhere {
+		s.check.fail("what is refused has no effect", "node %d looks for node %d where a refused change says", me, id)
+	}
+	if t.addrs == nil {
+		return
+	}
+	if _, begins := s.handled.(*persister.Loaded); !t.program && !begins && t.life.view.node != nil {
+		m, _ := t.life.view.node.Membership().Member(id)
+		if m.Addr != addr && (m.Addr != "" || addr != given(id)) {
+			s.check.fail(lookedFor, "node %d looks for node %d at %q, its membership says %q", me, id, addr, m.Addr)
+		}
+		if addr == given(id) {
+			s.count(takenBack)
+		}
+	}
+	t.addrs[id] = addr
+}
+
+// learn takes the word of a node that calls for where it listens.
+func (t *transport) learn(from raft.NodeID) {
+	if t.addrs != nil && t.addrs[from] == "" && t.net.sim.cfg.advertised() {
+		t.addrs[from] = given(from)
+	}
+}
+
+// known reports whether a node exists and can be sent to.
+func (t *transport) known(to raft.NodeID) bool {
+	return t.net.sim.nodes[to] != nil && to != t.life.node.id && (t.addrs == nil || t.addrs[to] != "")
+}
+
+// found: once everybody has been told, nobody is missed, and each member is looked for where the membership says.
+func (s *Sim) found() {
+	ids, leader := s.members()
+	for _, id := range ids {
+		l := s.nodes[id].life
+		for _, m := range l.view.members.Members {
+			if at := l.transport.addrs[m.ID]; l.transport.addrs != nil && m.ID != id && m.Addr != "" && at != m.Addr {
+				s.check.fail(lookedFor, "node %d looks for node %d at %q, its membership says %q", id, m.ID, at, m.Addr)
+			}
+		}
+	}
+	if leader == nil {
+		return
+	}
+	for _, m := range leader.life.group.Status().Members {
+		if missing := (*actors.NoAddressError)(nil); s.nodes[m.ID] != nil && errors.As(m.Trouble, &missing) {
+			s.check.fail("who was told of an address has no trouble with it", "node %d: %v", leader.id, m.Trouble)
+		}
+	}
+}
+
+// acquainted: members that folders tell apart, and that can talk with each other, have heard of each other's present starts, whoever leads. Else an older
+// copy of one of the folders could be taken for the next start.
+func (s *Sim) acquainted() bool {
+	if !s.folders {
+		return true
+	}
+	ids, _ := s.members()
+	for _, a := range ids {
+		for _, b := range ids {
+			if a == b || !s.connected(a, b) {
+				continue
+			}
+			if s.nodes[a].life == nil || s.nodes[b].life == nil {
+				return false
+			}
+			known, self := s.nodes[a].disk.folder.met[b], s.nodes[b].life.transport.guard.Self()
+			if known.Incarnation != self && !known.Forked {
+				return false
+			}
+		}
+	}
+	return true
+}

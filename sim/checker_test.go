@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/persister"
 	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/remote"
@@ -183,6 +184,18 @@ var forgeries = map[string]forgery{
 		behind := c.sim.nodes[l.node.id%3+1].disk.image(groupID)
 		*behind = image{snapshot: raft.SnapshotMeta{Membership: raft.Membership{Voters: []raft.NodeID{l.node.id%3 + 1}}}}
 		c.electable()
+	}},
+	"an address missed that was given": {"an address is missing only where nobody gave it", func(c *checker, l *life, _ committed, _ raft.Index) {
+		c.sim.missed(&actors.PeerTrouble{Node: l.node.id, Err: &actors.NoAddressError{Peer: l.node.id%3 + 1}})
+	}},
+	"an address that nobody named": {lookedFor, func(c *checker, l *life, _ committed, _ raft.Index) {
+		l.transport.addrs = map[raft.NodeID]string{}
+		l.host.SetPeer(l.node.id%3+1, moved(l.node.id%3+1))
+	}},
+	"an address that nobody heeds": {lookedFor, func(c *checker, l *life, _ committed, _ raft.Index) {
+		l.transport.addrs = map[raft.NodeID]string{}
+		l.view.members.Members = []raft.Member{{ID: l.node.id%3 + 1, Addr: moved(l.node.id%3 + 1)}}
+		c.sim.found()
 	}},
 	"a message refused": {"no correct node sends the impossible", func(c *checker, l *life, _ committed, _ raft.Index) {
 		(&transport{net: c.sim.net, life: l}).HangUp(2, errors.New("no reason"))

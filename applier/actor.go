@@ -259,6 +259,7 @@ func (a *applier) some(m *batch, t *turn) (done bool, err error) {
 			if m.read, err = a.Reader.Blocks(a.Group, due, to, a.ReadBytes); err != nil {
 				return false, fmt.Errorf("committed entry %d cannot be read: %w", due, err)
 			}
+			m.cut(to)
 			if b, _ = m.block(due); b == nil {
 				return false, fmt.Errorf("invariant StateMachineOrder: entry %d is not in the %d blocks that should hold it", due, len(m.read))
 			}

@@ -1,6 +1,8 @@
 package applier
 
 import (
+	"slices"
+
 	"github.com/troupe-raft/troupe/entry"
 	"github.com/troupe-raft/troupe/raft"
 )
@@ -38,6 +40,17 @@ func (b *batch) block(i raft.Index) (found *entry.Block, to raft.Index) {
 		to = min(to, b.Blocks[0].First()-1)
 	}
 	return nil, to
+}
+
+// cut takes off what was read beyond the last entry that was asked for, where the sender's blocks begin: they may replace it, and the disk may not have
+// heard of that yet (persister.Reader).
+func (b *batch) cut(to raft.Index) {
+	n := len(b.read)
+	if n == 0 || to == b.Through.Index || b.read[n-1].First() > to || b.read[n-1].Last() <= to {
+		return
+	}
+	b.read = slices.Clone(b.read)
+	b.read[n-1] = b.read[n-1].Slice(b.read[n-1].First(), to)
 }
 
 // from drops the blocks that end before entry i.

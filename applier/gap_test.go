@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -70,6 +71,20 @@ func TestHolesInTheSendersBlocksAreRead(t *testing.T) {
 		}
 		if fmt.Sprint(applied) != "[1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20]" {
 			t.Errorf("hole %d: applied %v", hole, applied)
+		}
+	}
+}
+
+// The end of the log was replaced, and the disk has not heard of that yet: of its block, which begins before and goes on where the sender's begins, no more
+// is applied than the sender lacks.
+func TestReplacedEntriesOnTheDiskAreNotApplied(t *testing.T) {
+	for kept := range raft.Index(5) { // entries of the old block that are committed
+		var applied []string
+		a := gapApplier(&disk{blocks: []*entry.Block{block(1, 1, "a", "b", "c", "d", "e")}}, func(c Command) { applied = append(applied, string(c.Data)) })
+		want := append([]string{"a", "b", "c", "d", "e"}[:kept:kept], "x", "y")
+		m := &Committed{Through: raft.EntryID{Index: kept + 2, Term: 2}, Blocks: []*entry.Block{block(2, kept+1, "x", "y")}}
+		if err := applyAll(a, m); err != nil || !slices.Equal(applied, want) {
+			t.Errorf("it applies %q, %v, not %q", applied, err, want)
 		}
 	}
 }

@@ -57,6 +57,7 @@ var benches = []struct {
 	{"two things panic at once", (*bench).twoPanics},
 	{"a leader's log is damaged", (*bench).damagedLog},
 	{"nodes were founded with others", (*bench).strangeFounders},
+	{"a member has no address", (*bench).noAddress},
 	{"a log's stamps fall", (*bench).stampedLow},
 	{"terms are far apart", (*bench).farTerms},
 	{"a state is lost", (*bench).lostStates},
@@ -67,7 +68,7 @@ var benches = []struct {
 }
 
 // playedBenches are how many of them a run has.
-const playedBenches = 10
+const playedBenches = 14
 
 // playBenches lets a few of them happen.
 func (s *Sim) playBenches() {

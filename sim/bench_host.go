@@ -39,7 +39,8 @@ type hosted struct {
 	sent    map[raft.NodeID][]any
 	pids    map[raft.NodeID]*actor.PID
 	hungUp  map[raft.NodeID]error
-	again   int // how often it called everybody anew
+	nowhere raft.NodeID // whose address nobody knows
+	again   int         // how often it called everybody anew
 
 	events  []any
 	listens *eventstream.Subscription
@@ -355,7 +356,7 @@ func (l *benchLine) HangUp(from raft.NodeID, reason error) { l.hungUp[from] = re
 func (l *benchLine) Stats() remote.Stats                   { return remote.Stats{} }
 func (l *benchLine) Stop(context.Context) error            { return nil }
 func (l *benchLine) Sender(to raft.NodeID) *actor.PID {
-	if to == 1 {
+	if to == 1 || to == l.nowhere {
 		return nil
 	}
 	if l.pids[to] == nil {

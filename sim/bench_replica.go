@@ -225,6 +225,27 @@ func (b *bench) damagedLog() {
 	}
 }
 
+// noAddress: a member that is heard, and whom nobody can answer, is named once, until there is a way to it.
+func (b *bench) noAddress() {
+	h := b.putHost(&image{}, newTree(), nil, nil)
+	h.nowhere = 3
+	missing := (*actors.NoAddressError)(nil)
+	for range 3 {
+		h.hears(3, &raft.Heartbeat{Term: 2, Leader: 3})
+		b.demand(errors.As(h.trouble(), &missing) && len(took[*raft.HeartbeatReply](h, 3)) == 0, "a leader without an address is in %v", h.trouble())
+	}
+	b.demand(len(told[actors.PeerTrouble](h)) == 1, "it is named %d times", len(told[actors.PeerTrouble](h)))
+	h.nowhere = raft.None
+	h.hears(3, &raft.Heartbeat{Term: 2, Leader: 3})
+	b.demand(h.trouble() == nil && len(took[*raft.HeartbeatReply](h, 3)) == 1, "a leader to whom there is a way again is in %v", h.trouble())
+
+	h.nowhere = 2 // a candidate, which is sent nothing by itself
+	h.hears(2, &raft.RequestVote{Term: 9, Candidate: 2}, &raft.RequestVote{Term: 9, Candidate: 2})
+	h.nowhere = raft.None
+	h.hears(2, &raft.RequestVoteReply{Term: 1})
+	b.demand(len(told[actors.PeerTrouble](h)) == 2 && h.group.Status().Members[1].Trouble == nil, "who is heard again, and can be reached, is in %v", h.group.Status().Members[1].Trouble)
+}
+
 // strangeFounders: a replica does not hear nodes that were founded with others, names them, as many as it may, and tells them once in a while.
 func (b *bench) strangeFounders() {
 	h := b.putHost(&image{}, newTree(), nil, func(c *actors.GroupConfig) { c.Tuning.Strangers = 4 })

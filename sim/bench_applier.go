@@ -279,6 +279,7 @@ func one(kind raft.Kind, data []byte, at raft.Index) *applier.Committed {
 
 // brokenAppliers: what no applier can go on from ends it, and whoever waits is told, then and afterwards.
 func (b *bench) brokenAppliers() {
+	b.replacedOnDisk()
 	gone := func() (io.ReadCloser, error) { return nil, os.ErrNotExist }
 	begun := []string{"applier.Begun"}
 	for _, meets := range []struct {

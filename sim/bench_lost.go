@@ -2,10 +2,12 @@ package sim
 
 import (
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"time"
 
 	"github.com/troupe-raft/troupe/actors"
+	"github.com/troupe-raft/troupe/applier"
 	"github.com/troupe-raft/troupe/entry"
 	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/remote"
@@ -146,4 +148,18 @@ func (b *bench) applyAlone() {
 	h.hears(2, &raft.Heartbeat{Term: 3, Leader: 2, Commit: raft.EntryID{Index: w.at + 2, Term: 2}})
 	s := h.group.Status()
 	b.demand(s.Applied == 0 && (s.Err != nil || s.Trouble != nil), "it begins from a snapshot: %+v", s)
+}
+
+// replacedOnDisk: of a block that the disk still holds, though a newer leader has replaced its end, no more is applied than comes before that. It has
+// draws of its own, so that those of the others stay what they are.
+func (b *bench) replacedOnDisk() {
+	defer func(r *rand.Rand) { b.rand = r }(b.rand)
+	b.rand = rand.New(rand.NewPCG(b.sim.cfg.Seed, 0xc07))
+	for at := raft.Index(1); at < 6; at++ { // where the newer entries begin
+		b.putApplier(&tally{}, &shelf{blocks: []*entry.Block{run(1, 5, 1)}})
+		b.tell(&applier.Begin{})
+		b.heard("applier.Begun")
+		b.tell(&applier.Committed{Through: raft.EntryID{Index: at, Term: 2}, Blocks: []*entry.Block{run(at, at, 2)}})
+		b.heard("applier.Applied")
+	}
 }

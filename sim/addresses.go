@@ -182,10 +182,9 @@ func (s *Sim) found() {
 }
 
 // acquainted: members that folders tell apart, and that can talk with each other, have heard of each other's present starts, whoever leads. Else an older
-// copy of one of the folders could be taken for the next start. A host that remembers fewer strangers than there are nodes may have forgotten one that
-// called before its group had begun, and was a member of it: that is an open fault, and not looked for.
+// copy of one of the folders could be taken for the next start.
 func (s *Sim) acquainted() bool {
-	if limit := s.cfg.host().Acquaintances; !s.folders || limit > 0 && limit < len(s.ids) {
+	if !s.folders {
 		return true
 	}
 	ids, _ := s.members()

@@ -29,6 +29,8 @@ func (d *disk) keep() old {
 type returned struct {
 	node   *node
 	leader *node // nil: its folder tells
+	folder folder
+	self   *life // of the node, where its folder tells
 	life   *life // of the leader
 	term   raft.Term
 }
@@ -115,9 +117,26 @@ func (s *Sim) watchReturned() {
 		s.count("gone back and noticed")
 		s.returned = nil
 	case r.leader == nil:
+		r.spokeInVain(s)
 	case r.leader.life != r.life || r.life.view.role != raft.Leader || r.life.view.term != r.term:
 		s.giveUpReturned()
 	}
+}
+
+// spokeInVain gives up an older copy that ended after it had spoken and before it heard what others make of it: its next start counts above the
+// one that they know (docs/decisions/0021, "What cannot be told").
+func (r *returned) spokeInVain(s *Sim) {
+	n := r.node
+	if ended, f := r.self != nil && n.life != r.self, n.disk.folder; ended && f.store == r.folder.store && f.start > r.folder.start {
+		s.count("gone back, and nobody could tell any more")
+		s.returned = nil
+		n.gone = true
+		if n.life != nil {
+			n.crash()
+		}
+		return
+	}
+	r.self = n.life
 }
 
 func (s *Sim) giveUpReturned() {

@@ -175,7 +175,11 @@ func (s *Sim) found() {
 		return
 	}
 	for _, m := range leader.life.group.Status().Members {
-		if missing := (*actors.NoAddressError)(nil); s.nodes[m.ID] != nil && errors.As(m.Trouble, &missing) {
+		n := s.nodes[m.ID]
+		if n == nil || n.gone {
+			continue // it is never heard, so that nobody looks again
+		}
+		if missing := (*actors.NoAddressError)(nil); errors.As(m.Trouble, &missing) {
 			s.check.fail("who was told of an address has no trouble with it", "node %d: %v", leader.id, m.Trouble)
 		}
 	}

@@ -11,10 +11,12 @@ import (
 
 // undrawn are the limits that no simulation draws, and why.
 var undrawn = map[string]string{
-	"Host.Tuning.LogQueue":  "lines are written at once in a simulation",
-	"Host.Tuning.FlushTime": "of Host.Stop, which no simulation calls: its nodes crash",
-	"Tuning.LogBytes":       "of the facade for goroutines, which no simulation calls",
-	"TransferTimeout":       "the default is an election timeout, which runs are long enough for",
+	"Host.Tuning.LogQueue":    "lines are written at once in a simulation",
+	"Host.Tuning.FlushTime":   "of Host.Stop, which no simulation calls: its nodes crash",
+	"Host.Tuning.Connections": "of sockets, which no simulation has (remote TestSilentConnectionsMakeRoom)",
+	"Host.Tuning.OpenTables":  "of Pebble's files, which no simulation has (demo TestConnectionsLeaveFilesToTheStore)",
+	"Tuning.LogBytes":         "of the facade for goroutines, which no simulation calls",
+	"TransferTimeout":         "the default is an election timeout, which runs are long enough for",
 }
 
 // TestEveryLimitIsDrawn: no limit of size, count or time is out of the simulator's reach. Each is set in some run, has its row in the documentation,

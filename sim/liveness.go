@@ -88,15 +88,49 @@ func (s *Sim) settle(begun time.Duration) bool {
 		return now-since > settling || now-begun > settleWithin
 	})
 	if s.clock.Now()-since <= settling {
+		if why == leaderless && !s.electable() {
+			s.count("nobody can be elected, since not all have heard of a readmission")
+			return false
+		}
 		s.check.fail(why, "not for %v without a break, within %v after the faults ended; open requests: %s; %s", settling, settleWithin, s.unanswered(nil), s.roles())
 	}
 	return s.check.first == nil
 }
 
+const leaderless = "there is a leader"
+
+// electable reports whether anybody can be elected as long as those do not hear a member that was let back in whose log does not say so
+// (docs/decisions/0021, "What remains").
+func (s *Sim) electable() bool {
+	runs := func(n *node) bool { return n.life != nil && n.life.view.node != nil && s.votes(n.id) }
+	names := func(n, member *node) uint64 {
+		m, _ := n.life.view.node.Membership().Member(member.id)
+		return m.Store
+	}
+	hears := func(n, member *node) bool {
+		store := names(member, member)
+		return store == 0 || member.disk.folder == nil || store != member.disk.folder.store || names(n, member) == store
+	}
+	behind := func(a, b raft.EntryID) bool { return a.Term < b.Term || a.Term == b.Term && a.Index < b.Index }
+	for _, id := range s.ids {
+		n := s.nodes[id]
+		if !runs(n) || n.life.view.lost {
+			continue
+		}
+		if quorum(n.life.view.node.Membership(), func(id raft.NodeID) bool {
+			o := s.nodes[id]
+			return o == n || runs(o) && !behind(n.life.view.last, o.life.view.last) && hears(o, n) && hears(n, o)
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
 // unsettled names what is not as it must become, empty if all is.
 func (s *Sim) unsettled() string {
 	if !s.led() {
-		return "there is a leader"
+		return leaderless
 	}
 	id, v := s.leader().id, &s.leader().life.view
 	switch {

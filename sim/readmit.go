@@ -44,7 +44,10 @@ func (s *Sim) letBack(n *node) {
 	m, member := s.check.settled.Member(n.id)
 	voter := member && !s.check.settled.IsLearner(n.id)
 	known := s.returned == nil || s.returned.node != n
-	switch named := m.Store == n.disk.folder.store; {
+	store := n.disk.folder.store
+	// One that was taken out and put in again meanwhile is known by the folder that it has now.
+	anew := known && m.Store == 0 && leader != nil && leader.disk.folder.met[n.id].Store == store
+	switch named := m.Store == store || anew; {
 	case n.gone, !member:
 		n.readmits = false
 		return

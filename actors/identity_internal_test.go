@@ -213,3 +213,24 @@ func TestNodeIsLetIntoEachGroup(t *testing.T) {
 		t.Errorf("the other group does not let it in: %d, %v", store, err)
 	}
 }
+
+// A greeting of a start that has ended may come after the one of the folder that took its place, and count. When that folder is let in, nobody knows
+// its start any more: it has to greet anew, or an older copy of it could pass for its next start.
+func TestFolderThatIsLetInIsKnownByItsStart(t *testing.T) {
+	g, line := guarded(t)
+	if s := greets(t, g, 31); s != raft.Wiped {
+		t.Fatalf("the next folder is judged %d", s)
+	}
+	if s := greets(t, g, 30); s != raft.Same {
+		t.Fatalf("what was on its way is judged %d", s)
+	}
+	g.settled(1, three(0), three(31))
+	if len(line.ended) != 1 || line.ended[0] != 3 {
+		t.Errorf("%v have to greet anew", line.ended)
+	}
+	greets(t, g, 31)
+	g.settled(1, three(31), three(31))
+	if a := g.Known(3); a.Start != 1 || !a.Readmitted || len(line.ended) != 1 {
+		t.Errorf("it is known as %+v, and %v had to greet anew", a, line.ended)
+	}
+}

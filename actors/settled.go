@@ -76,10 +76,10 @@ func undropped(committed, latest raft.Membership) (m raft.Membership) {
 	return m
 }
 
-// meetAgain has a member that was forgotten, and is connected all the same, greet anew. Otherwise nobody would know it by its folder, and it
-// could lose that unnoticed. The caller holds the lock.
+// meetAgain has a member greet anew that is connected and was forgotten, or of whose folder, which was let in, another greeting has hidden the start.
+// Otherwise nobody would know it by its folder, or by its start, and it could lose them unnoticed. The caller holds the lock.
 func (g *guard) meetAgain(node raft.NodeID) {
-	if g.met[node].Known() || !g.entered[node].Known() {
+	if a := g.met[node]; a.Known() && a.Start > 0 || !g.entered[node].Known() {
 		return
 	}
 	delete(g.entered, node)

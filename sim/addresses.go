@@ -25,6 +25,9 @@ const (
 	toldAddress = "an operator says where a node listens"
 )
 
+// oldNews is older than any event may be for what hung on its way.
+const oldNews = 4 * time.Second
+
 const lookedFor = "nodes are looked for where the membership says, or the program"
 
 // addressed runs are those in which nodes have addresses.
@@ -65,9 +68,9 @@ func relocate(f Fault, now raft.Membership) actors.Change {
 func (s *Sim) know() {
 	if s.cfg.addressed() {
 		for _, id := range s.ids {
-			s.nodes[id].told = map[raft.NodeID]bool{}
+			s.nodes[id].told, s.nodes[id].toldAt = map[raft.NodeID]bool{}, map[raft.NodeID]time.Duration{}
 			for _, founder := range s.founders {
-				s.nodes[id].told[founder] = true
+				s.nodes[id].told[founder], s.nodes[id].toldAt[founder] = true, -2*oldNews
 			}
 		}
 	}
@@ -96,7 +99,9 @@ func (s *Sim) tell(n *node, id raft.NodeID) {
 	if n.told == nil {
 		return
 	}
-	n.told[id] = true
+	if !n.told[id] {
+		n.told[id], n.toldAt[id] = true, s.clock.Now()
+	}
 	if l := n.life; l != nil && l.host != nil && !n.starting && l.transport.addrs[id] == "" {
 		s.count(toldAddress)
 		l.give(id)
@@ -118,8 +123,12 @@ func (s *Sim) missed(e *actors.PeerTrouble) {
 	if !errors.As(e.Err, &what) || s.nodes[what.Peer] == nil { // of nodes that do not exist nobody knows it
 		return
 	}
-	if n := s.nodes[e.Node]; n.told == nil || n.told[what.Peer] {
+	// An event that waited for a publisher that hung is no news.
+	if n := s.nodes[e.Node]; n.told == nil || n.told[what.Peer] && s.clock.Now()-n.toldAt[what.Peer] > oldNews {
 		s.check.fail("an address is missing only where nobody gave it", "node %d: %v", e.Node, e.Err)
+		return
+	}
+	if s.nodes[e.Node].told[what.Peer] {
 		return
 	}
 	s.count(unaddressed)

@@ -45,6 +45,7 @@ type node struct {
 	starting bool                 // StartHost drives the stage meanwhile: no time for a crash
 	skew     func(*stage.Node)    // its clock's fault, which a restart does not mend
 	told     map[raft.NodeID]bool // where these listen its program knows; nil: addresses mean nothing
+	toldAt   map[raft.NodeID]time.Duration
 	pacing
 }
 

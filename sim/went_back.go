@@ -127,6 +127,9 @@ func (s *Sim) watchReturned() {
 // one that they know (docs/decisions/0021, "What cannot be told").
 func (r *returned) spokeInVain(s *Sim) {
 	n := r.node
+	if n.starting {
+		return
+	}
 	if ended, f := r.self != nil && n.life != r.self, n.disk.folder; ended && f.store == r.folder.store && f.start > r.folder.start {
 		s.count("gone back, and nobody could tell any more")
 		s.returned = nil

@@ -57,7 +57,11 @@ func (s *Store) count() error {
 	if why := last.follows(id.Opening); why != "" {
 		return refuse(dir, ErrDamaged, "%s. Put the whole folder back as it was last, or start on an empty one and have the node readmitted", why)
 	}
-	id.Opening = opening{Mark: cmp.Or(id.Opening.Mark, last.Mark, drawn()), Count: last.Count + 1}
+	next := opening{Mark: id.Opening.Mark, Count: id.Opening.Count + 1} // the same again where the last one was cut short
+	if next.Mark == 0 {
+		next = opening{Mark: cmp.Or(last.Mark, drawn()), Count: last.Count + 1}
+	}
+	id.Opening = next
 	if err := errors.Join(s.db.Set(key, id.Opening.encode(key), pebble.Sync), s.Failed()); err != nil {
 		return failed(dir, "cannot be written", err)
 	}

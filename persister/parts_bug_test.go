@@ -149,6 +149,18 @@ func must(b []byte, err error) []byte {
 	return b
 }
 
+// TestOpeningsCutShort: nor do several of them in a row, as of a node that is killed, or whose disk is full, whenever it starts.
+func TestOpeningsCutShort(t *testing.T) {
+	disk := flushed(t, vfs.NewCrashableMem())
+	before := disk.CrashClone(vfs.CrashCloneCfg{})
+	for n := range 4 {
+		if err := openClose(t, config(disk, "d")); err != nil {
+			t.Fatalf("after %d that were cut short: %v", n, err)
+		}
+		putBack(t, before, disk, identityName)
+	}
+}
+
 func TestOpeningFollows(t *testing.T) {
 	for _, c := range []struct {
 		database, identity opening

@@ -84,12 +84,15 @@ func report(ctx context.Context, out io.Writer, r *runner, bugs []Bug, clean boo
 		}
 	}
 	caught, absent := 0, 0
+	var uncaught []string
 	r.run(ctx, bugs, func(res Result) {
 		line := fmt.Sprintf("%2d %-28s", res.Bug.Number, res.Bug.Name)
 		switch {
 		case res.Err != nil:
 			missed = true
-			fmt.Fprintf(out, "%s NOT CAUGHT  %.1fs\n   %s\n", line, res.Took.Seconds(), strings.ReplaceAll(res.Err.Error(), "\n", "\n   "))
+			line = fmt.Sprintf("%s NOT CAUGHT  %.1fs\n   %s\n", line, res.Took.Seconds(), strings.ReplaceAll(res.Err.Error(), "\n", "\n   "))
+			uncaught = append(uncaught, line)
+			fmt.Fprint(out, line)
 		case res.Bug.Absent != "":
 			absent++
 			fmt.Fprintf(out, "%s does not apply: %s\n", line, res.Bug.Absent)
@@ -98,6 +101,9 @@ func report(ctx context.Context, out io.Writer, r *runner, bugs []Bug, clean boo
 			fmt.Fprintf(out, "%s caught by %s  %.1fs\n", line, catchers(res.Failed), res.Took.Seconds())
 		}
 	})
+	for _, line := range uncaught { // again, where the end of a long output is all that is kept
+		fmt.Fprint(out, line)
+	}
 	if absent > 0 {
 		fmt.Fprintf(out, "%d do not apply\n", absent)
 	}

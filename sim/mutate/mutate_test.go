@@ -145,6 +145,9 @@ func TestFates(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, out.String())
 		}
 	}
+	if _, end, _ := strings.Cut(out.String(), "does not apply"); !strings.Contains(end, "3 missed") {
+		t.Errorf("the end does not repeat which one was not caught:\n%s", out.String())
+	}
 }
 
 // Tests that do not pass without an injection are no witnesses.

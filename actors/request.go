@@ -204,11 +204,11 @@ func (r *request) abandon() bool {
 
 // ask sends the request to the group, once there is credit for it, and waits for its end, the context's or the replica's.
 func (g *Group) ask(ctx context.Context, r *request) error {
+	if g.inside.Here() { // first: with whatever context it is called, the call is the mistake
+		return ErrWithinApply
+	}
 	if err := ctx.Err(); err != nil {
 		return err
-	}
-	if g.inside.Here() {
-		return ErrWithinApply
 	}
 	r.handle, r.done = g, signals.Get().(chan struct{})
 	switch {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -39,6 +40,28 @@ func (l *life) calls(from string) {
 			s.check.refuse(data, actors.ErrStopped)
 		}
 	})
+}
+
+// asksInVain has a program ask the group from within its own state machine, as if it would wait for the answer. The context is over already: a
+// call that is not refused for where it comes from must not wait here, where nothing goes on meanwhile.
+func (l *life) asksInVain(from string) {
+	s := l.node.sim
+	if !s.cfg.chatty() || s.finished || l.group == nil {
+		return
+	}
+	s.count("wait within " + from)
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := l.group.Propose(over, nil); !errors.Is(err, actors.ErrWithinApply) {
+		s.check.fail("what would wait for itself is refused", "node %d: %v, within %s", l.node.id, err, from)
+	}
+}
+
+// onItsOwn: subscribers may block, so whoever calls them has nothing else to do.
+func (s *Sim) onItsOwn(event any) {
+	if caller := nameOf(s.turning); s.handling && caller != "actors.publisher" {
+		s.check.fail("subscribers have an actor of their own", "%s is told by %s", nameOf(event), caller)
+	}
 }
 
 // chatty runs are those whose callbacks call back.

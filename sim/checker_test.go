@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
+
 	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/persister"
 	"github.com/troupe-raft/troupe/raft"
@@ -77,6 +79,16 @@ var forgeries = map[string]forgery{
 	"a heartbeat with another entry": {"only what is committed is said to be", says(func(t raft.Term, id raft.NodeID, top raft.Index) any {
 		return &remote.Pulse{Beats: []remote.Beat{{Group: groupID, Heartbeat: raft.Heartbeat{Term: t, Leader: id, Commit: raft.EntryID{Index: top, Term: t + 1}}}}}
 	})},
+	"a wait within the state machine": {"what would wait for itself is refused", func(_ *checker, l *life, _ committed, _ raft.Index) {
+		l.node.sim.finished = false
+		for l.node.sim.cfg.Quiet = false; !l.node.sim.cfg.chatty(); l.node.sim.cfg.Seed++ {
+		}
+		l.asksInVain("a timer, from where calls are not refused")
+	}},
+	"an event on the turn of a group": {"subscribers have an actor of their own", func(_ *checker, l *life, _ committed, _ raft.Index) {
+		l.node.sim.handling, l.node.sim.turning = true, actor.ReceiveFunc(func(actor.Context) {})
+		l.node.sim.subscriber(&actors.RoleChanged{Group: groupID, Node: l.node.id})
+	}},
 	"a message nobody knows": {"every message is known", says(func(raft.Term, raft.NodeID, raft.Index) any { return 1 })},
 
 	"a snapshot of another term":      {"snapshots are of committed entries", writes(func(m *raft.SnapshotMeta) { m.Term++ })},

@@ -33,6 +33,7 @@ func (l *life) newMachine() actors.StateMachine {
 func (m *machine) Apply(c actors.Command) []byte {
 	m.life.mayPanic("Apply")
 	m.life.calls("Apply")
+	m.life.asksInVain("Apply")
 	if n := m.life.node; n.toil > 0 {
 		n.sim.stage.Spend(n.toil)
 	}
@@ -58,6 +59,7 @@ func mix(a, b uint64) uint64 { return (a^b)*0x9e3779b97f4a7c15 ^ a>>29 }
 // Snapshot implements actors.StateMachine.
 func (m *machine) Snapshot() (func(io.Writer) error, error) {
 	m.life.mayPanic("Snapshot")
+	m.life.asksInVain("Snapshot")
 	write, err := m.kv.Snapshot()
 	if err != nil {
 		return nil, err
@@ -81,6 +83,7 @@ func (m *machine) Snapshot() (func(io.Writer) error, error) {
 // Restore implements actors.StateMachine.
 func (m *machine) Restore(r io.Reader) error {
 	m.life.mayPanic("Restore")
+	m.life.asksInVain("Restore")
 	if r == nil {
 		m.index, m.chain = 0, 0
 		return m.kv.Restore(nil)

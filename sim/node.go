@@ -214,6 +214,9 @@ func (s *Sim) event(event any) {
 // subscriber is another program's, which may panic.
 func (s *Sim) subscriber(event any) {
 	e, ok := event.(*actors.RoleChanged)
+	if ok {
+		s.onItsOwn(event)
+	}
 	if ok && e.Group == groupID && s.nodes[e.Node].life != nil {
 		s.nodes[e.Node].life.mayPanic("a subscriber")
 	}

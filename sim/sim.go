@@ -131,6 +131,7 @@ type Sim struct {
 	decays    bool        // a snapshot rots when it is to be sent in the calm
 	handled   any         // the message of this step
 	handler   string      // the actor that gets it
+	turning   actor.Actor // the same as a value
 	jumped    bool        // somebody forged a term that is too high
 	bombs     []*bomb
 	hangs     []*lurkingHang
@@ -168,7 +169,7 @@ func newPaced(cfg Config, paced func(id raft.NodeID, life int) pacing) *Sim {
 	s.stage.SetCost(4 * time.Microsecond)
 	s.stage.Observe(func(d stage.Delivery) {
 		s.armed, s.handling = nil, d.Actor != ""
-		s.handled, s.handler = d.Message, d.Actor
+		s.handled, s.handler, s.turning = d.Message, d.Actor, d.To
 		switch s.trace.name(d.Message) {
 		case "applier.granted":
 			s.count(waitsTurn)

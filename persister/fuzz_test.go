@@ -138,7 +138,7 @@ func FuzzScan(f *testing.F) {
 		for _, log := range []bool{false, true} {
 			var records int
 			var err error
-			allocs.AtMost(t, 2*scanBlock, func() { records, err = scan(disk, "x", log, uint64(number)) })
+			allocs.AtMost(t, 2*scanBlock, func() { records, err = scan(disk, "x", log, uint64(number), 0) })
 			var r *errRotten
 			if err != nil && (!errors.As(err, &r) || r.offset < 0 || r.offset >= int64(len(content))) {
 				t.Fatal(err)

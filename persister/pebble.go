@@ -97,10 +97,11 @@ func inspect(h *home) (newest string, err error) {
 	case !desc.Exists:
 		return "", refuse(dir, ErrDamaged, "has no manifest, but the store has been in use")
 	}
-	if err := h.lacksNothing(desc.ManifestFilename); err != nil {
+	synced, err := h.syncedManifest(desc.ManifestFilename)
+	if err != nil {
 		return "", err
 	}
-	edits, err := scan(fs, desc.ManifestFilename, false, 0)
+	edits, err := scan(fs, desc.ManifestFilename, false, 0, synced)
 	if err == nil && edits == 0 {
 		err = &errRotten{0, "nothing is in it"}
 	}
@@ -120,7 +121,7 @@ func inspect(h *home) (newest string, err error) {
 		if !isLog || err != nil {
 			continue
 		}
-		if _, err := scan(fs, fs.PathJoin(dir, name), true, number); err != nil {
+		if _, err := scan(fs, fs.PathJoin(dir, name), true, number, 0); err != nil {
 			return "", rotten(fs.PathJoin(dir, name), err)
 		}
 	}

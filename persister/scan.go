@@ -13,9 +13,9 @@ import (
 // Pebble ends the replay of its log, and of its manifest, at the first record that does not check, as if a power cut
 // had torn it, and looks for signs of the contrary in later 32 KiB blocks only. A byte that rots in a small log would
 // then silently cost everything after it. scan looks more closely before Pebble may open the files. Damage is
-// certain when something whose existence proves that the bad record was once synced comes later, and
-// when no sector of the bad record is zero: a torn write leaves whole sectors unwritten, and logs
-// are never written over older ones (see freezer.ReuseForWrite).
+// certain when something whose existence proves that the bad record was once synced comes later, when it is known
+// how much was synced, and when no sector of the bad record is zero: a torn write leaves whole sectors
+// unwritten, and logs are never written over older ones (see freezer.ReuseForWrite).
 //
 // The format is that of pebble's package record: blocks of 32 KiB, in them chunks of
 // crc(4) length(2) type(1) [log number(4) [sync offset(8)]] payload, all little-endian.
@@ -50,19 +50,20 @@ type chunk struct {
 type scanner struct {
 	log    bool   // a write-ahead log; else a manifest
 	number uint32 // the log's
+	synced int64  // bytes that are known to have been synced
 	bad    int64  // offset of the first invalid chunk; -1 while there is none
 	valid  int    // records begun before bad
 }
 
-// scan reads a log or manifest to its end. number is the log's; a manifest has none. It returns the
-// number of records before the end and *errRotten, or what reading failed with.
-func scan(fs vfs.FS, path string, log bool, number uint64) (_ int, err error) {
+// scan reads a log or manifest to its end. number is the log's; a manifest has none. Of synced bytes it is known that they were on the disk. It
+// returns the number of records before the end and *errRotten, or what reading failed with.
+func scan(fs vfs.FS, path string, log bool, number uint64, synced int64) (_ int, err error) {
 	f, err := fs.Open(path)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	s := scanner{log: log, number: uint32(number), bad: -1}
+	s := scanner{log: log, number: uint32(number), synced: synced, bad: -1}
 	buf := make([]byte, scanBlock)
 	for base := int64(0); ; base += scanBlock {
 		n, err := io.ReadFull(f, buf)
@@ -100,7 +101,7 @@ func (s *scanner) block(base int64, b []byte) (bool, error) {
 			return false, nil // no chunk fits in the rest of the block
 		case s.bad < 0:
 			s.bad = base + int64(at)
-			if !torn(s.bad, s.extent(b[at:], len(b) == scanBlock)) {
+			if s.bad < s.synced || !torn(s.bad, s.extent(b[at:], len(b) == scanBlock)) {
 				return true, &errRotten{s.bad, "a record does not match its checksum"}
 			}
 			at++

@@ -222,14 +222,14 @@ func (t *TCP) Greet(node raft.NodeID) {
 	if t.cfg.Guard == nil {
 		return
 	}
-	t.known(node).greeted.Store(true)
+	t.known(node).setCalling(callUntil)
 	if pid := t.Sender(node); pid != nil {
 		t.cfg.System.Root.Send(pid, &alive{})
 	}
 }
 
-// Ungreet ends what Greet began: a node that is no member any more may never be there again.
-func (t *TCP) Ungreet(node raft.NodeID) { t.known(node).greeted.Store(false) }
+// Ungreet ends what Greet began: a node that is no member any more may never be there again, and where it was another may refuse every call.
+func (t *TCP) Ungreet(node raft.NodeID) { t.known(node).setCalling(callNever) }
 
 // GreetAgain ends all connections to others and calls them anew: this node is not who it was.
 func (t *TCP) GreetAgain() {

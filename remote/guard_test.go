@@ -408,15 +408,25 @@ func TestEverybodyHearsOfThisStart(t *testing.T) {
 
 // Who is no member any more is called no longer: it may be gone for good. The other one tells how often it would have been.
 func TestWhoLeftIsCalledNoMore(t *testing.T) {
+	callsNoMore(t, func(t *testing.T, _ raft.NodeID) string { return newGate(t, "").addr })
+}
+
+// TestWhoLeftIsCalledNoMoreWhereItIsRefused has a node of another cluster listen where the one that left did.
+func TestWhoLeftIsCalledNoMoreWhereItIsRefused(t *testing.T) {
+	callsNoMore(t, func(t *testing.T, node raft.NodeID) string {
+		return start(t, node, func(c *Config) { c.Cluster = "another" }).Addr()
+	})
+}
+
+func callsNoMore(t *testing.T, listens func(*testing.T, raft.NodeID) string) {
 	a := start(t, 1, func(c *Config) {
 		guarded(newPorter(incarnation(10, 1, 1)))(c)
 		c.BackoffFirst, c.BackoffMax = time.Millisecond, 10*time.Millisecond
 	})
 	for node := raft.NodeID(2); node <= 3; node++ {
-		way := newGate(t, "")
-		a.SetPeer(node, way.addr)
+		a.SetPeer(node, listens(t, node))
 		a.Greet(node)
-		<-way.turnedAway
+		eventually(t, "it is called", func() bool { return a.Stats().Peers[node].Dials > 1 })
 	}
 	dials := func(node raft.NodeID) uint64 { return a.Stats().Peers[node].Dials }
 	a.Ungreet(2)

@@ -163,9 +163,9 @@ func (s *sender) down(session *session, err error) {
 		l.pause = now.Add(s.t.cfg.backoff(l.failures))
 		l.failures++
 	}
-	refused := (*RefusedError)(nil)
 	// It is to know of this start. One that ended the connection may have forgotten it.
-	if wanted := was || errors.As(err, &refused) || s.peer.greeted.Load(); lane == Control && s.t.cfg.Guard != nil && wanted {
+	wanted, refused := s.peer.calling(), (*RefusedError)(nil)
+	if due := wanted == callUntil || wanted == callAgain && (was || errors.As(err, &refused)); due && lane == Control && s.t.cfg.Guard != nil {
 		root, self := s.t.cfg.System.Root, session.owner
 		time.AfterFunc(max(l.pause.Sub(now), 0), func() { root.Send(self, &again{}) })
 	}

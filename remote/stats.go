@@ -37,8 +37,8 @@ type PeerStats struct {
 // A peer is what the goroutines that serve one node share: where it is dialled, and counters.
 type peer struct {
 	addr      atomic.Pointer[string]
-	learned   bool        // addr is the node's own word; the transport's lock guards it
-	greeted   atomic.Bool // it is to hear of this start, however long that takes
+	learned   bool          // addr is the node's own word; the transport's lock guards it
+	calls     atomic.Uint32 // a calling
 	connected [lanes]atomic.Bool
 	queued    [lanes]atomic.Int64
 	sent      atomic.Uint64
@@ -52,6 +52,19 @@ type peer struct {
 	dials     atomic.Uint64
 	lastError atomic.Pointer[datedError]
 }
+
+// A calling says whether a node without a connection is called though there is nothing to send to it.
+type calling uint32
+
+const (
+	callAgain calling = iota // if it was connected, or refused: nobody has said what it is
+	callUntil                // it has heard of this start, however long that takes
+	callNever                // it is no member any more
+)
+
+func (p *peer) calling() calling { return calling(p.calls.Load()) }
+
+func (p *peer) setCalling(c calling) { p.calls.Store(uint32(c)) }
 
 type datedError struct {
 	text string

@@ -217,12 +217,17 @@ func (t *TCP) whoIs(node raft.NodeID) raft.Incarnation {
 	return v.self
 }
 
-// Greet calls a node if there is no connection to it, until it is heard: so that the node knows of this start, whoever leads.
+// Greet calls a node if there is no connection to it, until it is heard, and from when it has an address: so that the node knows of this start, whoever leads.
 func (t *TCP) Greet(node raft.NodeID) {
 	if t.cfg.Guard == nil {
 		return
 	}
 	t.known(node).setCalling(callUntil)
+	t.call(node)
+}
+
+// call makes an attempt now, if there is an address and no connection.
+func (t *TCP) call(node raft.NodeID) {
 	if pid := t.Sender(node); pid != nil {
 		t.cfg.System.Root.Send(pid, &alive{})
 	}

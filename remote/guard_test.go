@@ -406,6 +406,19 @@ func TestEverybodyHearsOfThisStart(t *testing.T) {
 	}
 }
 
+// TestGreetingWaitsForAnAddress: who is to hear of this start before anybody knows where it listens is called once that is known.
+func TestGreetingWaitsForAnAddress(t *testing.T) {
+	p, self := newPorter(incarnation(20, 1, 1)), incarnation(10, 5, 50)
+	b := start(t, 2, guarded(p))
+	a := start(t, 1, guarded(newPorter(self)))
+	a.Greet(2)
+	a.SetPeer(2, b.Addr())
+	b.logged("DEBUG accepted")
+	if known := p.Known(1); known.Incarnation != self {
+		t.Errorf("it knows %+v", known)
+	}
+}
+
 // Who is no member any more is called no longer: it may be gone for good. The other one tells how often it would have been.
 func TestWhoLeftIsCalledNoMore(t *testing.T) {
 	callsNoMore(t, func(t *testing.T, _ raft.NodeID) string { return newGate(t, "").addr })

@@ -104,8 +104,12 @@ func (t *TCP) Addr() string {
 // SetPeer implements Transport.
 func (t *TCP) SetPeer(node raft.NodeID, addr string) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.setPeer(node, addr, false)
+	p := t.peers[node]
+	t.mu.Unlock()
+	if p != nil && p.calling() == callUntil { // Greet may have come before there was an address
+		t.call(node)
+	}
 }
 
 // learn takes a caller's own word for where it listens, until somebody who knows better calls SetPeer: a node that was

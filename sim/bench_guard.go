@@ -94,13 +94,13 @@ func (b *bench) twoFolders() {
 	b.demand(s == raft.Wiped && errors.As(h.trouble(), &wrong) && wrong.Standing == raft.Older, "an older copy that has become a folder of its own is %v", h.trouble())
 }
 
-// A rumourmonger lets something happen while it finds out who lives. It implements raft.Prober.
-type rumourmonger struct {
+// A slowProber lets something happen while it finds out who lives. It implements raft.Prober.
+type slowProber struct {
 	rumour
 	meanwhile func()
 }
 
-func (r rumourmonger) Another() (bool, error) {
+func (r slowProber) Another() (bool, error) {
 	r.meanwhile()
 	return r.rumour.Another()
 }
@@ -112,7 +112,7 @@ func (b *bench) droppedMeanwhile() {
 	_, err := h.calls(raft.Incarnation{Store: 30, Start: 5, Nonce: 1}, false, rumour{})
 	b.demand(err == nil, "a member that calls is refused: %v", err)
 	r := &reply{}
-	s, err := h.guard.Greeted(3, remote.Call{Incarnation: raft.Incarnation{Store: 30, Start: 4, Nonce: 2}, Counted: true}, rumourmonger{meanwhile: func() {
+	s, err := h.guard.Greeted(3, remote.Call{Incarnation: raft.Incarnation{Store: 30, Start: 4, Nonce: 2}, Counted: true}, slowProber{meanwhile: func() {
 		if r = h.asks(&actors.ChangeMembers{Change: actors.Change{Remove: []raft.NodeID{3}, Force: true}}); len(r.said) == 0 {
 			h.answers(2)
 			h.pass(0)
@@ -128,7 +128,6 @@ func (b *bench) droppedMeanwhile() {
 func (b *bench) judgedByOthers() {
 	h := b.putHost(&image{}, newTree(), newBenchFolder(), nil)
 	h.leads()
-	h.trouble()
 	self := h.guard.Self()
 	objects := func(by raft.NodeID, i raft.Incarnation, s raft.Standing) error {
 		h.guard.Judged(by, i, s)

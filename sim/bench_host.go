@@ -24,15 +24,13 @@ import (
 // orders take several faults at once, each at its moment.
 type hosted struct {
 	*bench
-	node    *stage.Node
-	host    *actors.Host
-	group   *actors.Group
-	image   *image
-	files   *tree
-	folder  *benchFolder // nil: it keeps none
-	unread  error        // of its log
-	holding bool         // nothing it writes is on the disk
-	held    []func()
+	node   *stage.Node
+	host   *actors.Host
+	group  *actors.Group
+	image  *image
+	files  *tree
+	folder *benchFolder // nil: it keeps none
+	unread error        // of its log
 
 	deliver remote.Deliver
 	guard   remote.Guard
@@ -321,10 +319,6 @@ func (s *benchStore) Commit(ops []persister.Op, done func(error)) {
 		if ops[i].Err = s.image.check(&ops[i]); ops[i].Err == nil {
 			s.image.apply(&ops[i])
 		}
-	}
-	if s.holding {
-		s.held = append(s.held, func() { done(nil) })
-		return
 	}
 	done(nil)
 }

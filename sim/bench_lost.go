@@ -15,23 +15,23 @@ import (
 
 // Snapshots that cannot be read, or are overtaken, in every order of what is said of them.
 
-// A wreckage is a disk of which the snapshot cannot be read, and what a leader has.
-type wreckage struct {
+// A lostSnapshot is one that the disk does not give any more, and the log after it.
+type lostSnapshot struct {
 	at    raft.Index // of the snapshot, of term 2; two more entries follow
 	state []byte
 }
 
-func (b *bench) wreck() *wreckage {
+func (b *bench) loseSnapshot() *lostSnapshot {
 	at, state := b.tableOf(6, 5)
-	return &wreckage{at, state}
+	return &lostSnapshot{at, state}
 }
 
 // meta is what a snapshot of so many entries later says of itself.
-func (w *wreckage) meta(later raft.Index, term raft.Term) raft.SnapshotMeta {
+func (w *lostSnapshot) meta(later raft.Index, term raft.Term) raft.SnapshotMeta {
 	return raft.SnapshotMeta{Index: w.at + later, Term: term, Membership: raft.Membership{Voters: []raft.NodeID{1, 2, 3}}}
 }
 
-func (w *wreckage) disk() *image {
+func (w *lostSnapshot) disk() *image {
 	return &image{
 		alive: true, hard: raft.HardState{Term: 2}, snapshot: w.meta(0, 2), prev: raft.EntryID{Index: w.at, Term: 2},
 		blocks: []*entry.Block{commands(2, w.at+1, 20, 30)},
@@ -48,7 +48,7 @@ func (h *hosted) lost() error {
 
 // lostStates: a replica without a state says so, leads nobody, answers everybody, and goes on from the first snapshot of a leader's that its log goes on from.
 func (b *bench) lostStates() {
-	w := b.wreck()
+	w := b.loseSnapshot()
 	meta, newer, other := w.meta(0, 2), w.meta(1, 2), w.meta(1, 2)
 	other.Membership = raft.Membership{Voters: []raft.NodeID{1, 2, 3}, Learners: []raft.NodeID{4}}
 	file, newerFile, otherFile := b.written(meta, w.state), b.written(newer, w.state), b.written(other, w.state)
@@ -93,7 +93,7 @@ func (b *bench) lostStates() {
 
 // overtakenSnapshots: what is said of a snapshot after a newer one has come from a leader changes nothing, be it that it was taken or that it cannot be read.
 func (b *bench) overtakenSnapshots() {
-	w := b.wreck()
+	w := b.loseSnapshot()
 	meta, far := w.meta(0, 2), w.meta(30, 5)
 	file, farFile := b.written(meta, w.state), b.written(far, w.state)
 
@@ -128,7 +128,7 @@ func (b *bench) overtakenSnapshots() {
 
 // applyAlone: a state machine that takes no snapshots refuses whoever wants one, and does not begin from one.
 func (b *bench) applyAlone() {
-	w := b.wreck()
+	w := b.loseSnapshot()
 	meta := w.meta(0, 2)
 	file := b.written(meta, w.state)
 	alone := func(c *actors.GroupConfig) {

@@ -134,28 +134,25 @@ func (b *bench) twoPanics() {
 	h.leads()
 }
 
-// A grenade is whoever is answered: it panics, once. It implements actor.Process.
-type grenade struct {
-	thrown bool
-	said   int
-}
+// A panickingProcess panics when it is sent its first message. It implements actor.Process.
+type panickingProcess struct{ panicked bool }
 
-func (g *grenade) SendUserMessage(*actor.PID, any) {
-	if g.said++; !g.thrown {
-		g.thrown = true
+func (p *panickingProcess) SendUserMessage(*actor.PID, any) {
+	if !p.panicked {
+		p.panicked = true
 		panic(errSabotage)
 	}
 }
 
-func (g *grenade) SendSystemMessage(*actor.PID, any) {}
-func (g *grenade) Stop(*actor.PID)                   {}
+func (p *panickingProcess) SendSystemMessage(*actor.PID, any) {}
+func (p *panickingProcess) Stop(*actor.PID)                   {}
 
 // panickingAsker: a crash amid which something panics is carried out again: the replica crashes once, all others are answered, and it goes on.
 func (b *bench) panickingAsker() {
 	h := b.putHost(&image{}, newTree(), nil, nil)
 	h.leads()
-	g := &grenade{}
-	pid, free := h.system.ProcessRegistry.Add(g, h.system.ProcessRegistry.NextId())
+	asker := &panickingProcess{}
+	pid, free := h.system.ProcessRegistry.Add(asker, h.system.ProcessRegistry.NextId())
 	b.demand(free, "the name of a process is taken")
 	h.panics = func(d stage.Delivery) any {
 		if _, ok := d.Message.(*applier.Committed); !ok {
@@ -172,7 +169,7 @@ func (b *bench) panickingAsker() {
 	h.pass(0)
 	h.loud["actor panicked"] = false
 	h.system.ProcessRegistry.Remove(pid)
-	b.demand(g.thrown && len(told[actors.ReplicaRestarted](h)) == 1, "it says %d times that it restarts", len(told[actors.ReplicaRestarted](h)))
+	b.demand(asker.panicked && len(told[actors.ReplicaRestarted](h)) == 1, "it says %d times that it restarts", len(told[actors.ReplicaRestarted](h)))
 	b.demand(errors.Is(first.err(), actors.ErrIndeterminate), "who waited with the one that panicked is told %v", first.err())
 	h.leads()
 }

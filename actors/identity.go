@@ -189,6 +189,12 @@ func (g *guard) hangUp(node raft.NodeID, reason error) {
 // Entered implements remote.Guard.
 func (g *guard) Entered(node raft.NodeID, i raft.Incarnation, s raft.Standing) {
 	g.mu.Lock()
+	if a := g.met[node]; i.Known() && (!a.Known() || a.Store == i.Store && a.Start == 0) { // forgotten, or its folder let in, since it was judged
+		delete(g.entered, node)
+		g.hangUp(node, ErrForgotten)
+		g.mu.Unlock()
+		return
+	}
 	before := g.judging[node]
 	if copied := !before.Counts() && before != raft.Wiped; copied && s == raft.Wiped {
 		if g.renewed[node] == 0 { // whoever is told that it is a copy becomes a folder of its own

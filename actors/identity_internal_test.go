@@ -97,6 +97,39 @@ func TestNodeIsForgottenByAllGroups(t *testing.T) {
 	}
 }
 
+// TestForgottenBetweenGreetingAndEntry has a member taken out and put in again after it was judged and before it is connected, which may wait for a
+// connection that it had before. It greets anew: connected and unknown, it could lose its folder unnoticed, and vote again.
+func TestForgottenBetweenGreetingAndEntry(t *testing.T) {
+	g, line := guarded(t, Status{Phase: Running})
+	next := raft.Incarnation{Store: 30, Start: 2, Nonce: 5}
+	s, err := g.Greeted(3, remote.Call{Incarnation: next}, alone{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.settled(1, three(0), without3())
+	g.settled(1, without3(), three(0))
+	line.ended = nil // the connection that it had before
+	g.Entered(3, next, s)
+	if len(line.ended) != 1 || line.ended[0] != 3 || g.entered[3].Known() {
+		t.Errorf("it stays connected, and is known as %+v: %v", g.Known(3), line.ended)
+	}
+
+	g, line = guarded(t, Status{Phase: Running}) // likewise one whose folder was let in meanwhile
+	wiped := raft.Incarnation{Store: 31, Start: 1, Nonce: 1}
+	if s, err = g.Greeted(3, remote.Call{Incarnation: wiped}, alone{}); s != raft.Wiped || err != nil {
+		t.Fatalf("another folder is judged %d, %v", s, err)
+	}
+	g.settled(1, three(0), three(31))
+	line.ended = nil
+	g.Entered(3, wiped, s)
+	if len(line.ended) != 1 || g.Known(3).Start != 0 {
+		t.Errorf("it stays connected, and is known as %+v: %v", g.Known(3), line.ended)
+	}
+	if s := greets(t, g, 31); !s.Counts() || g.Known(3).Start == 0 || len(line.ended) != 1 {
+		t.Errorf("it is judged %d, and known as %+v", s, g.Known(3))
+	}
+}
+
 // A node that is a member again is known by the folder that it has then, and by no folder that it was let back in with before.
 func TestForgottenMemberGreetsAnew(t *testing.T) {
 	g, line := guarded(t, Status{Phase: Running})

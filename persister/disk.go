@@ -81,7 +81,7 @@ func Open(cfg Config) (*Store, error) {
 	if err := s.lineage.begin(home); err != nil {
 		return nil, errors.Join(err, home.close())
 	}
-	s.ice = &freezer{FS: cfg.FS, home: home, report: s.diskFailed}
+	s.ice = &freezer{FS: cfg.FS, home: home, manifests: manifests{home: home}, report: s.diskFailed}
 	fs, slow := vfs.WithDiskHealthChecks(s.ice, cfg.SlowDisk, nil, func(i vfs.DiskSlowInfo) {
 		s.log.Warn("disk is slow", "operation", i.String())
 	})
@@ -97,7 +97,7 @@ func Open(cfg Config) (*Store, error) {
 func (s *Store) open(fs vfs.FS) (err error) {
 	dir := s.home.path(databaseName)
 	if s.home.id.Ready {
-		if s.ice.newest, err = inspect(s.home); err != nil {
+		if s.ice.newest, err = inspect(s.home, &s.ice.manifests); err != nil {
 			return err
 		}
 	} else if err := s.found(fs, dir); err != nil {

@@ -20,9 +20,10 @@ import (
 // store acknowledges nothing after that, nor is a store opened that failed meanwhile.
 type freezer struct {
 	vfs.FS
-	home   *home
-	frozen atomic.Bool
-	report func(op, name string, err error)
+	home      *home
+	manifests manifests
+	frozen    atomic.Bool
+	report    func(op, name string, err error)
 
 	newestM sync.Mutex
 	newest  string // the newest log, as noted; under newestM
@@ -59,23 +60,30 @@ func (f *freezer) opened(op, name string, open func() (vfs.File, error)) (vfs.Fi
 }
 
 // Create makes a file. A marker names the current manifest: the manifest's name must be on disk before the marker's
-// is, or a power cut between the two could leave a marker of nothing. A log's name is on disk before it is noted.
+// is, or a power cut between the two could leave a marker of nothing. A log's name is on disk before it is noted, and so is a marker's.
 func (f *freezer) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	base := f.PathBase(name)
 	sync := func() error { return syncDir(f.FS, f.PathDir(name)) }
-	if strings.HasPrefix(f.PathBase(name), "marker.") {
+	if strings.HasPrefix(base, "marker.") {
 		if err := f.change("sync folder of", name, sync); err != nil {
 			return nil, err
 		}
 	}
 	file, err := f.opened("create", name, func() (vfs.File, error) { return f.FS.Create(name, category) })
-	if err != nil || !isLog(name) {
-		return file, err
+	if err != nil {
+		return nil, err
+	}
+	note := func() error { return f.note(base) }
+	if manifest, ok := marked(base); ok {
+		note = func() error { return f.manifests.became(manifest) }
+	} else if !isLog(name) {
+		return file, nil
 	}
 	err = f.change("note", name, func() error {
 		if err := sync(); err != nil {
 			return err
 		}
-		return f.note(f.PathBase(name))
+		return note()
 	})
 	if err != nil {
 		return nil, errors.Join(err, file.Close())

@@ -59,7 +59,7 @@ func (f *frozenFile) noted(base string) error {
 	if err != nil {
 		return err
 	}
-	return f.freezer.home.noteManifest(base, info.Size())
+	return f.freezer.manifests.synced(base, info.Size())
 }
 
 func (f *frozenFile) SyncData() error {

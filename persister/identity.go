@@ -44,7 +44,16 @@ type OpenError struct {
 	Err    error
 }
 
-func (e *OpenError) Error() string { return fmt.Sprintf("persister: %s: %s", e.Path, e.Reason) }
+// remedy is for folders that lack something, since mending a part would hide that.
+const remedy = ". Put the whole folder back as it was last, or start on an empty one and have the node readmitted"
+
+func (e *OpenError) Error() string {
+	text := fmt.Sprintf("persister: %s: %s", e.Path, e.Reason)
+	if errors.Is(e.Err, ErrDamaged) {
+		text += remedy
+	}
+	return text
+}
 
 func (e *OpenError) Unwrap() error { return e.Err }
 
@@ -184,6 +193,9 @@ func (h *home) noteLog(name string) error {
 func (h *home) newestLog() (string, error) {
 	path := h.path(newestName)
 	b, err := readFile(h.fs, path)
+	if oserror.IsNotExist(err) {
+		return "", refuse(path, errors.Join(ErrDamaged, err), "is missing, but the store has been in use")
+	}
 	if err != nil {
 		return "", failed(path, "cannot be read", err)
 	}

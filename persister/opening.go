@@ -55,13 +55,16 @@ func (s *Store) count() error {
 	}
 	dir, id := s.home.path(databaseName), s.home.id
 	if why := last.follows(id.Opening); why != "" {
-		return refuse(dir, ErrDamaged, "%s. Put the whole folder back as it was last, or start on an empty one and have the node readmitted", why)
+		return refuse(dir, ErrDamaged, "%s", why)
 	}
 	next := opening{Mark: id.Opening.Mark, Count: id.Opening.Count + 1} // the same again where the last one was cut short
 	if next.Mark == 0 {
 		next = opening{Mark: cmp.Or(last.Mark, drawn()), Count: last.Count + 1}
 	}
 	id.Opening = next
+	if err := s.ice.change("note", s.home.path(manifestNote), func() error { return s.ice.manifests.opened(next) }); err != nil {
+		return err
+	}
 	if err := errors.Join(s.db.Set(key, id.Opening.encode(key), pebble.Sync), s.Failed()); err != nil {
 		return failed(dir, "cannot be written", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2"
@@ -65,7 +66,7 @@ func (s *Store) openDatabase(fs vfs.FS, dir string, ready bool) (db *pebble.DB, 
 			err = errors.Join(err, db.Close())
 		}
 		kind := err
-		if pebble.IsCorruptionError(err) {
+		if pebble.IsCorruptionError(err) || ready && s.Failed() == nil && damage(err) {
 			kind = errors.Join(ErrDamaged, err)
 		}
 		db, err = nil, refuse(dir, kind, "cannot be opened: %s", oneLine(err))
@@ -73,17 +74,26 @@ func (s *Store) openDatabase(fs vfs.FS, dir string, ready bool) (db *pebble.DB, 
 	return pebble.Open(dir, o)
 }
 
+// damage reports whether a database did not open for what is in its folder, and not for what the system said, as of a disk that cannot be
+// read. Of some of its files Pebble does not say itself that they are damaged.
+func damage(err error) bool {
+	var system syscall.Errno
+	return oserror.IsNotExist(err) || !errors.As(err, &system) && !errors.Is(err, errPanic)
+}
+
+var errPanic = errors.New("panic")
+
 // panicked is the error of a panic inside Pebble, which makes one of some errors of the disk.
 func panicked(reason any) error {
 	if err, ok := reason.(error); ok {
-		return fmt.Errorf("panic: %w", err)
+		return fmt.Errorf("%w: %w", errPanic, err)
 	}
-	return fmt.Errorf("panic: %v", reason)
+	return fmt.Errorf("%w: %v", errPanic, reason)
 }
 
 // inspect refuses a database with damage that Pebble would take for a torn end, or for an empty store. It returns
 // the name of the newest log.
-func inspect(h *home) (newest string, err error) {
+func inspect(h *home, m *manifests) (newest string, err error) {
 	if newest, err = h.newestLog(); err != nil {
 		return "", err
 	}
@@ -97,7 +107,7 @@ func inspect(h *home) (newest string, err error) {
 	case !desc.Exists:
 		return "", refuse(dir, ErrDamaged, "has no manifest, but the store has been in use")
 	}
-	synced, err := h.syncedManifest(desc.ManifestFilename)
+	synced, err := m.inspect(desc.ManifestFilename)
 	if err != nil {
 		return "", err
 	}

@@ -3,9 +3,6 @@ package sim
 import (
 	"context"
 	"errors"
-	"fmt"
-
-	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/demo/kv"
@@ -25,21 +22,7 @@ func (l *life) calls(from string) {
 		l.ask(&actors.Read{Lease: s.chat.IntN(2) == 0}, func(any) {})
 		return
 	}
-	s.called++
-	cmd := kv.Command{Op: kv.Put, Key: "callback", Value: fmt.Appendf(nil, "c%d;", s.called)}
-	data := cmd.Encode()
-	l.ask(&actors.Propose{Data: data}, func(answer any) {
-		switch m := answer.(type) {
-		case *actors.Proposed:
-			s.check.acknowledged(m.Index, data)
-		case *actors.Refused:
-			if !errors.Is(m.Err, actors.ErrIndeterminate) {
-				s.check.refuse(data, m.Err)
-			}
-		case *actor.DeadLetterResponse:
-			s.check.refuse(data, actors.ErrStopped)
-		}
-	})
+	l.puts("callback", func(error) {})
 }
 
 // asksInVain has a program ask the group from within its own state machine, as if it would wait for the answer. The context is over already: a

@@ -53,6 +53,9 @@ func (s *Sim) recover() {
 	if s.check.first == nil {
 		s.alike()
 	}
+	if s.check.first == nil {
+		s.trials()
+	}
 }
 
 // demand waits for what must come in time.

@@ -76,6 +76,7 @@ type life struct {
 	forged map[raft.NodeID]bool // in whose name it was sent what nobody sends
 	failed error                // why the replica is down for good
 
+	leaseAsked bool           // a read by its lease has no answer yet
 	respawning bool           // the simulator stopped the replica, and another is to follow
 	deaf       bool           // events were dropped
 	broken     bool           // an invariant of its replica was said to be broken

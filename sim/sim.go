@@ -116,6 +116,7 @@ type Sim struct {
 	pace       pace
 
 	chat   *rand.Rand // of callbacks that call back
+	leases *rand.Rand // of who reads by the lease
 	called int        // proposals that they made
 
 	paced     func(id raft.NodeID, life int) pacing
@@ -186,7 +187,7 @@ func newPaced(cfg Config, paced func(id raft.NodeID, life int) pacing) *Sim {
 		s.watchReturned()
 	})
 	s.check, s.record = newChecker(s), newRecord(s)
-	s.net, s.rng, s.chat = newNetwork(s, s.rand("network")), s.rand("nemesis"), s.rand("callbacks")
+	s.net, s.rng, s.chat, s.leases = newNetwork(s, s.rand("network")), s.rand("nemesis"), s.rand("callbacks"), s.rand("leases")
 	s.decays = s.rand("decay").IntN(2) == 0
 	s.ids = cfg.ids()
 	s.founders = s.ids[:cfg.Nodes]
@@ -220,6 +221,9 @@ func (s *Sim) begin() {
 	}
 	for _, g := range s.neighbours {
 		g.pause()
+	}
+	if s.cfg.watchesLeases() {
+		s.readByLease()
 	}
 	if *s.cfg.Bursty {
 		for i := range bursters {

@@ -1,0 +1,114 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/troupe-raft/troupe/actors"
+	"github.com/troupe-raft/troupe/demo/kv"
+)
+
+// Trials come last, when all faults are over and everybody has converged: what a healthy group must bear, one thing at a time. Amid other faults
+// nobody could say whether it had to.
+
+// overloaders is how many programs have a proposal each, and repeat it at once as long as the group is busy. They send more than a leader's
+// mailbox empties.
+const overloaders = 150
+
+// Within this time so many of theirs are committed at least, where a group takes one at a time and refuses all others at once, which costs it
+// most of its time. A group that commits when nothing else comes commits none.
+const (
+	overloaded = 500 * time.Millisecond
+	fewCommits = 5
+)
+
+// trials plays one of them in most runs.
+func (s *Sim) trials() {
+	switch s.cfg.Seed % 3 {
+	case 0:
+		s.replaceStuck()
+	case 1:
+		s.overload()
+	}
+}
+
+// replaceStuck: when a leader's state machine hangs while those of others go on, another leads soon after the limit.
+func (s *Sim) replaceStuck() {
+	old := s.leader()
+	if !s.replaceable(old) {
+		return
+	}
+	s.count("trial: a leader's state machine hangs")
+	within := s.applyStall()*3/2 + longestTimeout + time.Second + 2*s.turnStall()
+	s.hang(old, "applier.applier", 2*within)
+	var offer func()
+	offer = func() {
+		if s.leader() == old {
+			old.life.puts("trial", func(error) {})
+			s.clock.AfterFunc(handful, offer)
+		}
+	}
+	offer()
+	s.demand(within, "a leader whose state machine hangs is replaced", func() bool { l := s.leader(); return l != nil && l != old })
+	old.spare()
+}
+
+// replaceable reports whether another one can lead.
+func (s *Sim) replaceable(leader *node) bool {
+	for _, id := range leader.life.view.members.Voters {
+		if n := s.nodes[id]; n != nil && n != leader && n.life != nil && n.life.running() && s.votes(id) && s.connected(leader.id, id) && n.life.view.commit == leader.life.view.commit {
+			return true
+		}
+	}
+	return false
+}
+
+// overload: a group that is offered more than it takes goes on committing.
+func (s *Sim) overload() {
+	leader := s.leader()
+	s.count("trial: overload")
+	acked, over := 0, false
+	var offer func()
+	offer = func() {
+		if over {
+			return
+		}
+		leader.life.puts("trial", func(err error) {
+			if err == nil {
+				acked++
+			}
+			if err == nil || errors.Is(err, actors.ErrBusy) {
+				offer()
+			}
+		})
+	}
+	for range overloaders {
+		offer()
+	}
+	s.demand(overloaded, "an overloaded group goes on committing", func() bool { return acked >= fewCommits })
+	over = true
+}
+
+// puts has a program write a value that nobody reads, and tells it what became of it: nil, an error, or nothing when the node crashes.
+func (l *life) puts(key string, told func(error)) {
+	s := l.node.sim
+	s.called++
+	cmd := kv.Command{Op: kv.Put, Key: key, Value: fmt.Appendf(nil, "c%d;", s.called)}
+	data := cmd.Encode()
+	l.ask(&actors.Propose{Data: data}, func(answer any) {
+		switch m := answer.(type) {
+		case *actors.Proposed:
+			s.check.acknowledged(m.Index, data)
+			told(nil)
+		case *actors.Refused:
+			if !errors.Is(m.Err, actors.ErrIndeterminate) {
+				s.check.refuse(data, m.Err)
+			}
+			told(m.Err)
+		default: // its actor is no more
+			s.check.refuse(data, actors.ErrStopped)
+			told(actors.ErrStopped)
+		}
+	})
+}

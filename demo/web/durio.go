@@ -74,7 +74,11 @@ func (s *Server) durioWrite(r *http.Request, op kv.Op) reply {
 	if err != nil {
 		return s.refusal(err)
 	}
-	key, value, err := durioBody(text)
+	var key, value string
+	err = s.parse(r, text, func() (err error) {
+		key, value, err = durioBody(text)
+		return err
+	})
 	if err != nil {
 		return s.refusal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/troupe-raft/troupe/demo/api"
 )
@@ -40,7 +41,7 @@ type account struct {
 var (
 	errCrowded = &fault{status: http.StatusTooManyRequests, words: "answers that wait for their clients to read them take all the memory that there is for answers"}
 	errBodies  = &fault{status: http.StatusTooManyRequests, words: "requests under way take all the memory that there is for their bodies"}
-	errUnread  = &fault{status: http.StatusConflict, outcome: api.Applied, words: "the write took effect, but its answer does not fit in the memory that there is for answers"}
+	errUnread  = &fault{status: http.StatusConflict, outcome: api.Applied, words: "the write took effect, but there was no room in the memory for answers, or no time, to make its answer"}
 )
 
 func (a *account) take(n int64) error {
@@ -58,8 +59,11 @@ func (a *account) give(n int64) {
 
 func (a *account) close() { a.give(a.taken) }
 
-// accounts are what one request holds.
-type accounts struct{ answers, bodies account }
+// accounts are what one request holds, and how long it waited before it was passed on: its deadline counts that.
+type accounts struct {
+	answers, bodies account
+	waited          time.Duration
+}
 
 type accountsKey struct{}
 
@@ -148,21 +152,42 @@ func (b *buffer) array(n int, element func(i int) any) error {
 	return b.text("]")
 }
 
-// render is a 200 with what fill writes, about size bytes. Only a few large ones are rendered at a time: that takes memory which is not on account.
-func (s *Server) render(ctx context.Context, size int, fill func(*buffer) error) (reply, error) {
+// inTurn does what takes memory that is not on account, or a processor for milliseconds, as JSON of size bytes does: few at a time. With all processors at
+// work on the JSON of many clients, what keeps a leader in office would wait behind it for longer than an election timeout. Errors are the context's and work's.
+func (s *Server) inTurn(ctx context.Context, size int, work func() error) error {
 	if size > small {
 		select {
-		case s.renderers <- struct{}{}:
-			defer func() { <-s.renderers }()
+		case s.turns <- struct{}{}:
+			defer func() { <-s.turns }()
 		case <-ctx.Done():
-			return reply{}, ctx.Err()
+			return ctx.Err()
 		}
 	}
-	b := &buffer{account: &accountsOf(ctx).answers}
-	err := fill(b)
-	if err == nil {
-		err = b.text("\n")
+	return work()
+}
+
+// parse does what work does with a request's text, in its turn, within the request's time.
+func (s *Server) parse(r *http.Request, text []byte, work func() error) error {
+	ctx, cancel, err := within(r)
+	if err != nil {
+		return err
 	}
+	defer cancel()
+	began := time.Now()
+	err = s.inTurn(ctx, len(text), work)
+	accountsOf(ctx).waited = time.Since(began)
+	return err
+}
+
+// render is a 200 with what fill writes, about size bytes.
+func (s *Server) render(ctx context.Context, size int, fill func(*buffer) error) (reply, error) {
+	b := &buffer{account: &accountsOf(ctx).answers}
+	err := s.inTurn(ctx, size, func() error {
+		if err := fill(b); err != nil {
+			return err
+		}
+		return b.text("\n")
+	})
 	if err != nil {
 		b.drop()
 		return reply{}, err

@@ -246,6 +246,48 @@ func TestWriteWithoutRoomForItsAnswerIsApplied(t *testing.T) {
 	}
 }
 
+// The JSON of few clients is worked on at a time, of requests and of answers: who waits longer than it would is refused, and nothing happened. What is
+// small does not wait.
+func TestLargeJSONTakesTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(1, 1)
+		stocked(f)
+		d := direct{}
+		d.add(f)
+		large := fmt.Sprintf(`{"key":"k","value":"%s"}`, strings.Repeat("v", largeBytes))
+		ways := []struct{ method, path, body string }{
+			{"PUT", "/v1/kv/k", strings.Replace(large, `"key":"k",`, "", 1)},
+			{"POST", "/kvstore/put", large},
+			{"GET", "/v1/kv/b1", ""},
+		}
+		ask := func(body string, i int) int {
+			return d.ask(t, "1", ways[i].method, ways[i].path, body, "Content-Type: application/json").status
+		}
+		for range cap(d["1"].turns) {
+			d["1"].turns <- struct{}{}
+		}
+		for i, way := range ways {
+			if got := ask(way.body, i); got != http.StatusServiceUnavailable {
+				t.Errorf("%s %s without a turn: %d", way.method, way.path, got)
+			}
+		}
+		if _, ok := f.store.Get("k"); ok {
+			t.Error("what was refused was written")
+		}
+		if got := ask(`{"value":"v"}`, 0); got != http.StatusOK {
+			t.Errorf("a small one: %d", got)
+		}
+		for range cap(d["1"].turns) {
+			<-d["1"].turns
+		}
+		for i, way := range ways {
+			if got := ask(way.body, i); got != http.StatusOK {
+				t.Errorf("%s %s: %d", way.method, way.path, got)
+			}
+		}
+	})
+}
+
 // Idle, silent and half-sent connections make room; requests under way do not, and then the next one is told so, or cut off.
 func TestConnectionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -47,11 +47,12 @@ func body(r *http.Request, limit int64) ([]byte, error) {
 // object splits a JSON object into its fields, whose names count by the letter. Text that is no UTF-8, even behind
 // escapes, is refused: stored, it would come back as something else.
 func object(text []byte) (map[string]json.RawMessage, error) {
-	if !json.Valid(text) || !utf8.Valid(text) || loneSurrogate(text) {
+	var fields map[string]json.RawMessage
+	err := json.Unmarshal(text, &fields)
+	if other := (*json.UnmarshalTypeError)(nil); err != nil && !errors.As(err, &other) || !utf8.Valid(text) || loneSurrogate(text) {
 		return nil, malformed("the body is not JSON in UTF-8")
 	}
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(text, &fields) != nil || fields == nil {
+	if err != nil || fields == nil {
 		return nil, errNoObject
 	}
 	return fields, nil
@@ -65,6 +66,11 @@ func decode(text []byte, into any, required, optional []string) error {
 	if err != nil {
 		return err
 	}
+	return decodeFields(text, fields, into, required, optional)
+}
+
+// decodeFields is decode of a text whose fields are known.
+func decodeFields(text []byte, fields map[string]json.RawMessage, into any, required, optional []string) error {
 	for name := range fields {
 		if !slices.Contains(required, name) && !slices.Contains(optional, name) {
 			return malformed("unknown field %q", name)

@@ -153,7 +153,7 @@ func (s *Server) change(r *http.Request, into any, fields []string, command func
 	var text []byte
 	if into != nil {
 		if text, err = body(r, maxBody); err == nil {
-			err = decodeValue(text, into, fields)
+			err = s.parse(r, text, func() error { return decodeValue(text, into, fields) })
 		}
 		if err != nil {
 			return s.refusal(err)
@@ -166,10 +166,14 @@ func (s *Server) change(r *http.Request, into any, fields []string, command func
 
 // decodeValue is decode for bodies whose value must not be null.
 func decodeValue(text []byte, into any, fields []string) error {
-	if err := decode(text, into, fields, nil); err != nil {
+	found, err := object(text)
+	if err != nil {
 		return err
 	}
-	if found, _ := object(text); isNull(found["value"]) {
+	if err := decodeFields(text, found, into, fields, nil); err != nil {
+		return err
+	}
+	if isNull(found["value"]) {
 		return malformed("value is null")
 	}
 	return nil

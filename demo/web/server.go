@@ -61,7 +61,7 @@ type Server struct {
 
 	answers    ledger
 	bodies     ledger
-	renderers  chan struct{} // taken by those that render a large answer
+	turns      chan struct{} // taken by those that are at work on large JSON
 	logReaders chan struct{} // taken by those that read the log: what they read is in memory, uncounted, before it is an answer
 }
 
@@ -77,7 +77,7 @@ func New(cfg Config) *Server {
 	cfg.AnswerBytes = cmp.Or(cfg.AnswerBytes, DefaultAnswerBytes)
 	s := &Server{
 		Config: cfg, mux: http.NewServeMux(),
-		renderers: make(chan struct{}, runtime.GOMAXPROCS(0)), logReaders: make(chan struct{}, maxLogReaders),
+		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), logReaders: make(chan struct{}, maxLogReaders),
 	}
 	s.answers.limit, s.answers.crowded = cfg.AnswerBytes, errCrowded
 	s.bodies.limit, s.bodies.crowded = cfg.AnswerBytes, errBodies
@@ -131,7 +131,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if visit != nil {
 		defer visit.end()
 	}
-	held := &accounts{account{ledger: &s.answers}, account{ledger: &s.bodies}}
+	held := &accounts{answers: account{ledger: &s.answers}, bodies: account{ledger: &s.bodies}}
 	defer held.answers.close()
 	defer held.bodies.close()
 	r = r.WithContext(context.WithValue(r.Context(), accountsKey{}, held))
@@ -219,7 +219,7 @@ func deliver(w http.ResponseWriter, out reply) error {
 	return nil
 }
 
-// within bounds a request's time by its Troupe-Timeout header.
+// within bounds a request's time by its Troupe-Timeout header, less what it has waited.
 func within(r *http.Request) (context.Context, context.CancelFunc, error) {
 	limit := defaultDeadline
 	if asked := r.Header.Get(headerTimeout); asked != "" {
@@ -229,6 +229,6 @@ func within(r *http.Request) (context.Context, context.CancelFunc, error) {
 		}
 		limit = min(d, maxDeadline)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), limit)
+	ctx, cancel := context.WithTimeout(r.Context(), limit-accountsOf(r.Context()).waited)
 	return ctx, cancel, nil
 }

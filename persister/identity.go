@@ -79,6 +79,8 @@ type identity struct {
 	Founders uint32 `json:"founders,omitempty"`
 	// Opening is the latest one; none in folders of a release that did not count them.
 	Opening opening `json:"opening,omitzero"`
+	// Peers is the checksum of PEERS; 0: there is none, or a release wrote it that does not name it here.
+	Peers uint32 `json:"peers,omitempty"`
 }
 
 func (id identity) encode() []byte {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"sync"
 
@@ -29,7 +30,7 @@ type lineage struct {
 	peers map[raft.NodeID]raft.Acquaintance
 }
 
-// acquainted is a raft.Acquaintance in PEERS.
+// acquainted is a raft.Acquaintance in PEERS. One that says nothing is as good as none.
 type acquainted struct {
 	Node       raft.NodeID `json:"node"`
 	Store      uint64      `json:"store"`
@@ -38,6 +39,8 @@ type acquainted struct {
 	Forked     bool        `json:"forked,omitempty"`
 	Readmitted bool        `json:"readmitted,omitempty"`
 	Stranger   bool        `json:"stranger,omitempty"`
+	// Before, in the first of them, is the checksum of the PEERS that this one took the place of; 0: there was none.
+	Before uint32 `json:"before,omitempty"`
 }
 
 // drawn is a random number that nobody else has drawn; never 0.
@@ -47,15 +50,22 @@ func drawn() uint64 {
 	return max(binary.BigEndian.Uint64(b[:]), 1)
 }
 
-// begin reads PEERS and decides which start this is. A folder of a release without incarnations gets its store now.
+// peersSum is the checksum of PEERS by which IDENTITY knows it; never 0.
+func peersSum(line []byte) uint32 { return max(crc32.Checksum(line, castagnoli), 1) }
+
+// begin reads PEERS and decides which start this is. A folder of a release without incarnations gets its store now. PEERS must be the one that
+// IDENTITY names, or the next one, of which a crash kept IDENTITY from hearing. Releases that do not name it write IDENTITY anew with each
+// opening, before they write PEERS: then none is named, and what is there is taken as it is.
 func (l *lineage) begin(h *home) error {
 	l.self = raft.Incarnation{Store: cmp.Or(h.id.Store, drawn()), Start: h.id.Start + 1, Nonce: drawn()}
 	l.peers = map[raft.NodeID]raft.Acquaintance{}
 	path := h.path(peersName)
 	b, err := readFile(h.fs, path)
 	switch {
-	case oserror.IsNotExist(err):
+	case oserror.IsNotExist(err) && h.id.Peers == 0:
 		return nil
+	case oserror.IsNotExist(err):
+		return refuse(path, errors.Join(ErrDamaged, err), "is missing, but the store has been in use")
 	case err != nil:
 		return failed(path, "cannot be read", err)
 	}
@@ -67,8 +77,16 @@ func (l *lineage) begin(h *home) error {
 	if err := json.Unmarshal(line, &list); err != nil {
 		return refuse(path, errors.Join(ErrDamaged, err), "cannot be understood: %v", err)
 	}
+	sum := peersSum(line)
+	if noted := h.id.Peers; noted != 0 && noted != sum && (len(list) == 0 || noted != list[0].Before) {
+		return refuse(path, ErrDamaged, "is not the one that IDENTITY names: a part of the folder was put back without the rest")
+	}
+	h.id.Peers = sum // on the disk when this opening is counted
 	for _, p := range list {
-		l.peers[p.Node] = raft.Acquaintance{Incarnation: raft.Incarnation{Store: p.Store, Start: p.Start, Nonce: p.Nonce}, Forked: p.Forked, Readmitted: p.Readmitted, Stranger: p.Stranger}
+		a := raft.Acquaintance{Incarnation: raft.Incarnation{Store: p.Store, Start: p.Start, Nonce: p.Nonce}, Forked: p.Forked, Readmitted: p.Readmitted, Stranger: p.Stranger}
+		if a != (raft.Acquaintance{}) {
+			l.peers[p.Node] = a
+		}
 	}
 	return nil
 }
@@ -142,13 +160,12 @@ func (s *Store) Meet(node raft.NodeID, a raft.Acquaintance) error {
 	if a != (raft.Acquaintance{}) {
 		list = append(list, remembered(node, a))
 	}
-	slices.SortFunc(list, func(a, b acquainted) int { return cmp.Compare(a.Node, b.Node) })
-	line, err := json.Marshal(list)
-	if err != nil {
-		panic(err) // no field can fail
+	if len(list) == 0 {
+		list = append(list, remembered(node, a)) // which says nothing, but what was before
 	}
-	h := s.home
-	if err := s.note(func() error { return replaceFile(h.fs, h.path(peersTemp), h.path(peersName), summed(line)) }); err != nil {
+	slices.SortFunc(list, func(a, b acquainted) int { return cmp.Compare(a.Node, b.Node) })
+	list[0].Before = s.home.id.Peers
+	if err := s.note(func() error { return s.home.meet(list) }); err != nil {
 		return err
 	}
 	if a == (raft.Acquaintance{}) {
@@ -157,6 +174,20 @@ func (s *Store) Meet(node raft.NodeID, a raft.Acquaintance) error {
 		l.peers[node] = a
 	}
 	return nil
+}
+
+// meet writes PEERS, and has IDENTITY name it.
+func (h *home) meet(list []acquainted) error {
+	line, err := json.Marshal(list)
+	if err != nil {
+		panic(err) // no field can fail
+	}
+	if err := replaceFile(h.fs, h.path(peersTemp), h.path(peersName), summed(line)); err != nil {
+		return err
+	}
+	id := h.id
+	id.Peers = peersSum(line)
+	return h.identifyAs(id)
 }
 
 func remembered(node raft.NodeID, a raft.Acquaintance) acquainted {

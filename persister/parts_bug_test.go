@@ -3,6 +3,7 @@ package persister
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,19 +87,27 @@ func putBack(t *testing.T, from, to *vfs.MemFS, parts ...string) {
 	}
 }
 
-// TestPartsOfAnOlderCopy: whatever of a folder is put back without the rest is noticed.
+// TestPartsOfAnOlderCopy: whatever of a folder is put back without the rest is noticed. Snapshots have their own checks, and single files of the database
+// their own tests.
 func TestPartsOfAnOlderCopy(t *testing.T) {
 	older, _ := populate(t)
+	s := opened(t, older)
+	meet(t, s, meeting{2, acquaintance(1)})
+	closed(t, s)
 	disk := older.CrashClone(vfs.CrashCloneCfg{})
 	older = flushed(t, older)
-	for range 3 {
-		disk = flushed(t, disk)
+	for n := range uint64(3) {
+		s := opened(t, disk)
+		meet(t, s, meeting{2, acquaintance(2 + n)})
+		closed(t, s)
 	}
 	r := start(t, config(disk, "d"))
 	want := r.loaded(1)
 	r.stopped()
 	database := []string{databaseName, newestName, manifestNote}
-	for _, parts := range [][]string{database, database[:1], database[:2], {identityName}} {
+	for _, parts := range [][]string{
+		database, database[:1], database[:2], {identityName}, {peersName}, {identityName, peersName}, append(slices.Clone(database), identityName), append(slices.Clone(database), peersName),
+	} {
 		mixed := disk.CrashClone(vfs.CrashCloneCfg{})
 		putBack(t, older, mixed, parts...)
 		if !outcome(t, mixed, want, strings.Join(parts, ", ")) {
@@ -106,7 +115,7 @@ func TestPartsOfAnOlderCopy(t *testing.T) {
 		}
 	}
 	whole := disk.CrashClone(vfs.CrashCloneCfg{})
-	putBack(t, older, whole, append(database, identityName)...)
+	putBack(t, older, whole, append(slices.Clone(database), identityName, peersName)...)
 	if err := openClose(t, config(whole, "d")); err != nil {
 		t.Errorf("the whole folder, which others tell: %v", err)
 	}

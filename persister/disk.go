@@ -215,12 +215,26 @@ func (s *Store) shut(wedged bool) {
 	s.gate.Unlock()
 	s.users.Wait()
 	if !wedged { // a panic inside Pebble leaves its locks held
-		if err := s.db.Close(); err != nil && s.Failed() == nil {
+		err := s.db.Close()
+		if err == nil && s.Failed() == nil {
+			err = s.noteLogs()
+		}
+		if err != nil && s.Failed() == nil {
 			s.ended = fmt.Errorf("persister: close store in %s: %w", s.cfg.Dir, err)
 		}
 	}
 	s.ended = errors.Join(s.ended, s.slow.Close(), s.home.close())
 	close(s.closed)
+}
+
+// noteLogs notes how long the logs are that a clean end leaves: none of them can be torn. They are not written any more, so that this stays true
+// as long as they are there.
+func (s *Store) noteLogs() error {
+	s.lineage.mu.Lock()
+	defer s.lineage.mu.Unlock()
+	id := s.home.id
+	id.Logs = s.ice.ended()
+	return s.home.identifyAs(id)
 }
 
 // SnapshotDir returns the folder for g's snapshots. It may not exist yet, is never shared with a destroyed

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,7 +27,8 @@ type freezer struct {
 	report    func(op, name string, err error)
 
 	newestM sync.Mutex
-	newest  string // the newest log, as noted; under newestM
+	newest  string      // the newest log, as noted; under newestM
+	logs    []closedLog // that were closed and not removed; under newestM
 }
 
 // caught turns the error of a change into the store's failure. It returns what the caller shall see, which is success.
@@ -104,10 +106,25 @@ func (f *freezer) note(name string) error {
 	return nil
 }
 
+// closed remembers a log that was closed. Pebble syncs it before.
+func (f *freezer) closed(name string, size int64) {
+	f.newestM.Lock()
+	defer f.newestM.Unlock()
+	f.logs = append(f.logs, closedLog{name, size})
+}
+
+// ended returns the logs that were closed and are still there.
+func (f *freezer) ended() []closedLog {
+	f.newestM.Lock()
+	defer f.newestM.Unlock()
+	return slices.Clone(f.logs)
+}
+
 // forget notes that there is no log, when the newest goes before the next one is made.
 func (f *freezer) forget(name string) error {
 	f.newestM.Lock()
 	defer f.newestM.Unlock()
+	f.logs = slices.DeleteFunc(f.logs, func(l closedLog) bool { return l.Name == name })
 	if f.newest != name {
 		return nil
 	}

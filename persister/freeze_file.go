@@ -13,6 +13,7 @@ type frozenFile struct {
 	freezer *freezer
 	name    string
 	file    vfs.File
+	size    int64 // as far as Write wrote it
 }
 
 func (f *frozenFile) still() bool { return f.file == nil || f.freezer.frozen.Load() }
@@ -25,6 +26,7 @@ func (f *frozenFile) Write(p []byte) (int, error) {
 	if err = f.freezer.caught("write", f.name, err); err == nil {
 		n = len(p)
 	}
+	f.size += int64(n)
 	return n, err
 }
 
@@ -93,7 +95,11 @@ func (f *frozenFile) Close() error {
 		_ = f.file.Close() // releases the descriptor; the failure that froze us is known
 		return nil
 	}
-	return f.freezer.caught("close", f.name, f.file.Close())
+	err := f.file.Close()
+	if err == nil && isLog(f.name) {
+		f.freezer.closed(f.freezer.PathBase(f.name), f.size)
+	}
+	return f.freezer.caught("close", f.name, err)
 }
 
 func (f *frozenFile) Read(p []byte) (int, error) {

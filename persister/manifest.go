@@ -23,7 +23,7 @@ type manifests struct {
 	next    length // of the one that is to become the current one; zero: none
 }
 
-// A length is a manifest's, as far as it was synced.
+// A length is a file's, as far as it was synced.
 type length struct {
 	base string
 	size int64
@@ -124,14 +124,14 @@ func (m *manifests) inspect(marked string) (int64, error) {
 	return m.current.size, m.current.lacksNothing(h.fs, marked)
 }
 
-// lacksNothing refuses a manifest that is shorter than it was.
-func (l length) lacksNothing(fs vfs.FS, manifest string) error {
-	info, err := fs.Stat(manifest)
+// lacksNothing refuses a file that is shorter than it was.
+func (l length) lacksNothing(fs vfs.FS, path string) error {
+	info, err := fs.Stat(path)
 	if err != nil {
-		return failed(manifest, "cannot be read", err)
+		return failed(path, "cannot be read", err)
 	}
 	if info.Size() < l.size {
-		return refuse(manifest, ErrDamaged, "is cut off: it has %d bytes and had %d", info.Size(), l.size)
+		return refuse(path, ErrDamaged, "is cut off: it has %d bytes and had %d", info.Size(), l.size)
 	}
 	return nil
 }

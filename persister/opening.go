@@ -61,7 +61,7 @@ func (s *Store) count() error {
 	if next.Mark == 0 {
 		next = opening{Mark: cmp.Or(last.Mark, drawn()), Count: last.Count + 1}
 	}
-	id.Opening = next
+	id.Opening, id.Logs = next, nil
 	if err := s.ice.change("note", s.home.path(manifestNote), func() error { return s.ice.manifests.opened(next) }); err != nil {
 		return err
 	}

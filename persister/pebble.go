@@ -131,8 +131,15 @@ func inspect(h *home, m *manifests) (newest string, err error) {
 		if !isLog || err != nil {
 			continue
 		}
-		if _, err := scan(fs, fs.PathJoin(dir, name), true, number, 0); err != nil {
-			return "", rotten(fs.PathJoin(dir, name), err)
+		path, synced := fs.PathJoin(dir, name), int64(0)
+		if i := slices.IndexFunc(h.id.Logs, func(l closedLog) bool { return l.Name == name }); i >= 0 {
+			synced = h.id.Logs[i].Size
+			if err := (length{name, synced}).lacksNothing(fs, path); err != nil {
+				return "", err
+			}
+		}
+		if _, err := scan(fs, path, true, number, synced); err != nil {
+			return "", rotten(path, err)
 		}
 	}
 	return newest, nil

@@ -84,8 +84,8 @@ func putBack(t *testing.T, from, to *vfs.MemFS, parts ...string) {
 	}
 }
 
-// TestPartsOfAnOlderCopy: whatever of a folder, but the snapshots, is put back without the rest is noticed. Single files of the database have tests
-// of their own.
+// TestPartsOfAnOlderCopy: whatever of a folder, but the snapshots, is put back without the rest to what it was two openings ago is noticed. Only IDENTITY, with
+// or without PEERS, may be that of the opening before (TestOpeningCutShort). Single files of the database have tests of their own.
 func TestPartsOfAnOlderCopy(t *testing.T) {
 	older, _ := populate(t)
 	s := opened(t, older)

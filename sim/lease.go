@@ -17,20 +17,26 @@ func (s *Sim) readByLease() {
 		return
 	}
 	for _, id := range s.ids {
-		l := s.nodes[id].life
-		if l == nil || l.group == nil || l.view.role != raft.Leader || l.leaseAsked {
-			continue
+		if l := s.nodes[id].life; l != nil && l.group != nil && l.view.role == raft.Leader {
+			s.leaseRead(l)
 		}
-		l.leaseAsked = true
-		committed := raft.Index(len(s.check.log))
-		l.ask(&actors.Read{Lease: true}, func(answer any) {
-			l.leaseAsked = false
-			if point, ok := answer.(*actors.ReadPoint); ok {
-				s.count("read by lease alone")
-				s.check.reads(l, point.Index, committed)
-				l.readAt(true)
-			}
-		})
 	}
 	s.clock.AfterFunc(time.Millisecond+time.Duration(s.leases.Int64N(int64(heartbeats))), s.readByLease)
+}
+
+// leaseRead asks a node by its lease, unless the last question has no answer yet.
+func (s *Sim) leaseRead(l *life) {
+	if l.leaseAsked {
+		return
+	}
+	l.leaseAsked = true
+	committed := raft.Index(len(s.check.log))
+	l.ask(&actors.Read{Lease: true}, func(answer any) {
+		l.leaseAsked = false
+		if point, ok := answer.(*actors.ReadPoint); ok {
+			s.count("read by lease alone")
+			s.check.reads(l, point.Index, committed)
+			l.readAt(true)
+		}
+	})
 }

@@ -199,6 +199,12 @@ func (c Config) pacing(id raft.NodeID, life int) pacing {
 	r := rand.New(rand.NewPCG(c.Seed, mix(0x7ace, uint64(id)<<32+uint64(life))))
 	p.timeout.Min = leastMin + time.Duration(r.Int64N(int64(mostMin-leastMin)))
 	p.timeout.Max = p.timeout.Min + 1 + time.Duration(r.Int64N(int64(electionMax)))
+	if run.IntN(2) == 0 { // some as slow as can be, and the others as quick
+		p.timeout = election.Timeout{Min: leastMin, Max: leastMin + leastMin/4}
+		if r.IntN(3) == 0 {
+			p.timeout = election.Timeout{Min: mostMin, Max: mostMin + leastMin}
+		}
+	}
 	p.heartbeat = leastMin/6 + time.Duration(r.Int64N(int64(leastMin/6)))
 	if r.IntN(2) == 0 {
 		p.drift = time.Duration((leastDrift + r.Float64()*(1-leastDrift)) * float64(p.timeout.Min))

@@ -210,7 +210,7 @@ func (s *Sim) heal() {
 	s.trace.note("calm")
 	s.tellAll()
 	s.until(func() bool { return s.clock.Now() > now+handful }) // what operators asked for has begun by then, and can be seen
-	s.giveUpReturned()
+	s.awaitReturned()
 	s.present()
 	s.condemn()
 	s.bury()

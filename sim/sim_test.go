@@ -130,7 +130,7 @@ func happenings() []string {
 		"volley", "volley: answered again", "volley: " + actors.ErrSessionForgotten.Error(), "volley: " + actors.ErrSessionExpired.Error(),
 		"burst: " + actors.ErrSessionOrder.Error(),
 		"fault narrow-link", "message lost before a narrow link", "fault late-kind", "fault toil", "events dropped", "call from Apply", "call from a subscriber",
-		"trial: overload", "trial: a leader's state machine hangs", "read by lease alone", "wait within Apply", "wait within Snapshot", "wait within Restore",
+		"trial: overload", "trial: a leader is cut off", "trial: a leader's state machine hangs", "read by lease alone", "wait within Apply", "wait within Snapshot", "wait within Restore",
 	}
 	all = append(append(all, rare...), jumpsTerm)
 	all = append(all, "panic in "+brokenRule)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/demo/kv"
+	"github.com/troupe-raft/troupe/raft"
 )
 
 // Trials come last, when all faults are over and everybody has converged: what a healthy group must bear, one thing at a time. Amid other faults
@@ -23,13 +24,15 @@ const (
 	fewCommits = 5
 )
 
-// trials plays one of them in most runs.
+// trials plays one of them.
 func (s *Sim) trials() {
 	switch s.cfg.Seed % 3 {
 	case 0:
 		s.replaceStuck()
 	case 1:
 		s.overload()
+	case 2:
+		s.cutOff()
 	}
 }
 
@@ -88,6 +91,37 @@ func (s *Sim) overload() {
 	}
 	s.demand(overloaded, "an overloaded group goes on committing", func() bool { return acked >= fewCommits })
 	over = true
+}
+
+// cutOff: a leader that is cut off answers nobody what others have overtaken. Where nodes differ in their election timeouts it is one that would wait
+// longest before it replaced another.
+func (s *Sim) cutOff() {
+	slowest := s.leader()
+	for _, id := range slowest.life.view.members.Voters {
+		if n := s.nodes[id]; n != nil && n.life != nil && n.life.running() && s.votes(id) && s.connected(slowest.id, id) && n.timeout.Min > slowest.timeout.Min {
+			slowest = n
+		}
+	}
+	within := func(d time.Duration, condition func() bool) bool {
+		deadline := s.clock.Now() + d
+		s.until(func() bool { return condition() || s.clock.Now() > deadline })
+		return condition()
+	}
+	if slowest != s.leader() {
+		s.operate(Fault{Kind: Transfer, A: slowest.id})
+	}
+	leads := func() bool { return s.leader() == slowest && slowest.life.holdsLease() }
+	if !within(longestTimeout, leads) || !quorum(slowest.life.view.members, func(id raft.NodeID) bool { return id != slowest.id && s.votes(id) }) {
+		return
+	}
+	s.count("trial: a leader is cut off")
+	s.disturb(Fault{Kind: Isolate, A: slowest.id, For: 2 * longestTimeout})
+	read := func() bool {
+		s.leaseRead(slowest.life)
+		return within(time.Millisecond, func() bool { return false })
+	}
+	for began := s.clock.Now(); s.clock.Now() < began+2*longestTimeout && s.check.first == nil; read() {
+	}
 }
 
 // puts has a program write a value that nobody reads, and tells it what became of it: nil, an error, or nothing when the node crashes.

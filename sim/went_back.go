@@ -151,6 +151,24 @@ func (s *Sim) giveUpReturned() {
 	}
 }
 
+// toldWithin is how long a leader takes at most to find out, once nothing is in its way, that a follower has gone back, and the follower to be told.
+const toldWithin = 2 * time.Second
+
+// awaitReturned: now that faults are over, the leader that remembers tells who was put back, as long as it leads. Nobody else can.
+func (s *Sim) awaitReturned() {
+	r := s.returned
+	if r == nil || r.leader == nil {
+		return
+	}
+	s.up(r.node)
+	deadline := s.clock.Now() + toldWithin
+	s.until(func() bool { return s.returned != r || s.clock.Now() > deadline })
+	if n := r.node; s.returned == r && n.life != nil && n.life.running() && r.life.running() && r.life.view.members.Has(n.id) && s.connected(r.leader.id, n.id) && n.disk.life.failure == nil {
+		s.check.fail("who was put back is told", "node %d does not know it yet, %v after the faults ended; node %d leads in term %d and remembers", n.id, toldWithin, r.leader.id, r.term)
+	}
+	s.giveUpReturned()
+}
+
 // shielded reports whether a message must not pass: one end was put back and does not know it, and the other cannot tell it.
 func (s *Sim) shielded(l Link) bool {
 	r := s.returned

@@ -16,7 +16,7 @@ import (
 )
 
 // hunted are the bugs that the simulator must find by its generic workload alone.
-var hunted = []int{1, 14, 18, 23}
+var hunted = []int{1, 14, 18, 23, 37, 38, 39, 40, 43, 44, 45, 46, 47, 49, 50, 51, 52, 58}
 
 func huntCommand() *cobra.Command {
 	var bugs []int

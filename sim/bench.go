@@ -50,6 +50,7 @@ var benches = []struct {
 	{"anybody calls in a node's name", (*bench).anyFolders},
 	{"a member runs in two places", (*bench).twoFolders},
 	{"a member is dropped while it calls", (*bench).droppedMeanwhile},
+	{"a member is dropped before it is connected", (*bench).forgottenMeanwhile},
 	{"others judge a start", (*bench).judgedByOthers},
 	{"what gathers waits for the rules", (*bench).gathers},
 	{"a leader is deposed with much under way", (*bench).deposed},

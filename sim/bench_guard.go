@@ -94,6 +94,20 @@ func (b *bench) twoFolders() {
 	b.demand(s == raft.Wiped && errors.As(h.trouble(), &wrong) && wrong.Standing == raft.Older, "an older copy that has become a folder of its own is %v", h.trouble())
 }
 
+// forgottenMeanwhile: a member that is taken out between its greeting and its connection has to greet anew.
+func (b *bench) forgottenMeanwhile() {
+	h := b.putHost(&image{}, newTree(), newBenchFolder(), nil)
+	h.leads()
+	i := raft.Incarnation{Store: 30, Start: 5, Nonce: 1}
+	s, err := h.guard.Greeted(3, remote.Call{Incarnation: i}, rumour{})
+	b.demand(err == nil && s.Counts(), "a member that calls is judged %d, %v", s, err)
+	h.asks(&actors.ChangeMembers{Change: actors.Change{Remove: []raft.NodeID{3}, Force: true}})
+	h.answers(2)
+	h.pass(0)
+	h.guard.Entered(3, i, s)
+	b.demand(errors.Is(h.hungUp[3], actors.ErrForgotten), "who was forgotten before it was connected stays connected: %v", h.hungUp[3])
+}
+
 // A slowProber lets something happen while it finds out who lives. It implements raft.Prober.
 type slowProber struct {
 	rumour

@@ -90,7 +90,7 @@ func (b *bench) handedOver() {
 // twoPanics: a replica whose state machine and whose own code panic at once crashes once, and goes on. Who waited for a read that its state machine never
 // heard of is told.
 func (b *bench) twoPanics() {
-	h := b.putHost(&image{}, newTree(), nil, nil)
+	h := b.putHost(&image{}, newTree(), nil, func(c *actors.GroupConfig) { c.Tuning.Crashes.Window = time.Second })
 	h.leads()
 	own := false
 	h.watch = func(*raft.Node) {
@@ -115,6 +115,7 @@ func (b *bench) twoPanics() {
 	h.loud["actor panicked"] = false
 	b.demand(len(told[actors.ReplicaRestarted](h)) == 1 && !own, "it says %d times that it restarts", len(told[actors.ReplicaRestarted](h)))
 	b.demand(errors.Is(r.err(), actors.ErrIndeterminate), "whose entry was being applied is told %v", r.err())
+	h.pass(2 * time.Second) // the first crash does not count any more
 	h.leads()
 
 	h.panics = func(d stage.Delivery) any {

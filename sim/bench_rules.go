@@ -488,6 +488,8 @@ func (b *bench) refusals() {
 	passing.Step(c.now, raft.Transfer{To: 2})
 	bereft := passing.Step(c.now, raft.Received{From: 2, Message: &raft.HeartbeatReply{Term: lead.node.Term(), Sent: c.now, Wants: 1}})
 	b.demand(bereft.Transfer != nil && bereft.Transfer.Err != nil, "a transfer to who has lost its state goes on: %+v", bereft)
+	bereft = passing.Step(c.now, raft.Transfer{To: 2})
+	b.demand(bereft.Refused != nil, "a transfer to who has lost its state begins: %+v", bereft)
 
 	// Nor does one that is in doubt.
 	c.servers[2].disk.Hard.Doubt = true

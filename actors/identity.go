@@ -277,7 +277,7 @@ func (h *Host) storeIn(group raft.GroupID, node raft.NodeID) uint64 {
 }
 
 // Judged implements remote.Guard.
-func (g *guard) Judged(by raft.NodeID, i raft.Incarnation, s raft.Standing) {
+func (g *guard) Judged(by raft.NodeID, judge, i raft.Incarnation, s raft.Standing) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
@@ -291,6 +291,9 @@ func (g *guard) Judged(by raft.NodeID, i raft.Incarnation, s raft.Standing) {
 		}
 		return
 	}
+	if g.met[by].Judge(judge, false) == raft.Older { // what it remembers is older than what this node does: who was somebody else then may be a member now
+		return
+	}
 	if g.judged.Standing.Counts() { // what is said after it follows from it
 		g.judged = IdentityError{Peer: g.host.cfg.Node, By: by, Standing: s}
 	}
@@ -300,9 +303,21 @@ func (g *guard) Judged(by raft.NodeID, i raft.Incarnation, s raft.Standing) {
 			return // the store has failed, and says so
 		}
 		g.self, g.counted = next, false
+		g.forgetAll()
 		g.greetAgain()
 	}
 	g.nudge(g.host.cfg.Node)
+}
+
+// forgetAll forgets who the others were, which is from before, as the lineage has done. They greet anew. The caller holds the lock.
+func (g *guard) forgetAll() {
+	for node := range g.entered {
+		delete(g.met, node)
+		g.meetAgain(node)
+	}
+	clear(g.met)
+	clear(g.judging)
+	clear(g.renewed)
 }
 
 // greetAgain calls everybody as who this node is now.

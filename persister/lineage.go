@@ -112,11 +112,18 @@ func (s *Store) Speak() (raft.Incarnation, error) {
 }
 
 // Renew makes this folder another one, with a new Incarnation.Store, from now on: it is known to be a copy of a folder that lives on or lived
-// longer, and must never be taken for that one again. Errors are the store's failure.
+// longer, and must never be taken for that one again. What it remembers of others may be long untrue, and is forgotten before. Errors are the store's
+// failure.
 func (s *Store) Renew() (raft.Incarnation, error) {
 	l := &s.lineage
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(l.peers) > 0 {
+		if err := s.note(func() error { return s.home.meet([]acquainted{{Before: s.home.id.Peers}}) }); err != nil {
+			return raft.Incarnation{}, err
+		}
+		clear(l.peers)
+	}
 	next := raft.Incarnation{Store: drawn(), Start: 1, Nonce: drawn()}
 	return next, s.become(next)
 }

@@ -194,3 +194,38 @@ func TestFormerFolders(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestRenewedFolderRemembersNobody: what an older copy remembers of others is of no use to the folder that it becomes, after a restart neither.
+func TestRenewedFolderRemembersNobody(t *testing.T) {
+	disk := vfs.NewCrashableMem()
+	s, err := Open(config(disk, "d"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for node := range raft.NodeID(3) {
+		if err := s.Meet(node+2, raft.Acquaintance{Incarnation: raft.Incarnation{Store: 9, Start: 4, Nonce: 7}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next, err := s.Renew()
+	if err != nil || len(s.Met()) > 0 {
+		t.Errorf("remembers %v, %v", s.Met(), err)
+	}
+	for what, disk := range map[string]*vfs.MemFS{"cut short": disk.CrashClone(vfs.CrashCloneCfg{}), "closed": disk} {
+		if what == "closed" {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		again, err := Open(config(disk, "d"))
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if i := again.Incarnation(); i.Store != next.Store || len(again.Met()) > 0 {
+			t.Errorf("%s: %+v remembers %v", what, i, again.Met())
+		}
+		if err := again.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -115,7 +115,7 @@ func (s *session) serve() (err error) {
 		return err
 	}
 	conn, answer, v, err := s.shake(raw)
-	s.judged(answer.standing, err)
+	s.judged(answer, err)
 	if err != nil {
 		return s.because(err)
 	}
@@ -152,10 +152,10 @@ func (s *session) dial() (net.Conn, error) {
 }
 
 // judged passes on what the peer makes of this node, if it said.
-func (s *session) judged(standing raft.Standing, err error) {
+func (s *session) judged(by verdict, err error) {
 	refused := (*RefusedError)(nil)
-	if g := s.t.cfg.Guard; g != nil && (err == nil || errors.As(err, &refused) && standing != raft.Unmet) {
-		g.Judged(s.hello.to, s.hello.self, standing)
+	if g := s.t.cfg.Guard; g != nil && (err == nil || errors.As(err, &refused) && by.standing != raft.Unmet) {
+		g.Judged(s.hello.to, by.self, s.hello.self, by.standing)
 	}
 }
 

@@ -38,8 +38,8 @@ type Guard interface {
 	Entered(raft.NodeID, raft.Incarnation, raft.Standing)
 	// Pass takes out of a batch what this node must not listen to. It may change the batch.
 	Pass(raft.NodeID, raft.Incarnation, []Envelope) []Envelope
-	// Judged says what another node makes of a start of this one.
-	Judged(by raft.NodeID, start raft.Incarnation, standing raft.Standing)
+	// Judged says what another node, which runs as judge, makes of a start of this one.
+	Judged(by raft.NodeID, judge, start raft.Incarnation, standing raft.Standing)
 }
 
 // A Guarded is a Transport of another's making that has a guard look at who calls, as TCP does. A host gives it the guard before Start.
@@ -112,7 +112,7 @@ func (c *Config) told(h *hello) {
 	}
 	self := c.Guard.Self()
 	if s := h.known.Judge(self, false); !s.Counts() {
-		c.Guard.Judged(h.from, self, s)
+		c.Guard.Judged(h.from, h.self, self, s)
 	}
 }
 

@@ -62,7 +62,7 @@ func (p *porter) Pass(from raft.NodeID, i raft.Incarnation, batch []Envelope) []
 	return batch
 }
 
-func (p *porter) Judged(by raft.NodeID, i raft.Incarnation, s raft.Standing) {
+func (p *porter) Judged(by raft.NodeID, _, i raft.Incarnation, s raft.Standing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if i == p.self {

@@ -28,6 +28,7 @@ func (f *benchFolder) Met() map[raft.NodeID]raft.Acquaintance { return maps.Clon
 func (f *benchFolder) Renew() (raft.Incarnation, error) {
 	if f.fails == nil {
 		f.self = raft.Incarnation{Store: f.self.Store + 1, Start: 1, Nonce: 1}
+		clear(f.met)
 	}
 	return f.self, f.fails
 }
@@ -142,9 +143,9 @@ func (b *bench) droppedMeanwhile() {
 func (b *bench) judgedByOthers() {
 	h := b.putHost(&image{}, newTree(), newBenchFolder(), nil)
 	h.leads()
-	self := h.guard.Self()
+	self, judge := h.guard.Self(), raft.Incarnation{}
 	objects := func(by raft.NodeID, i raft.Incarnation, s raft.Standing) error {
-		h.guard.Judged(by, i, s)
+		h.guard.Judged(by, judge, i, s)
 		h.pass(0)
 		return h.group.Status().Trouble
 	}
@@ -154,6 +155,9 @@ func (b *bench) judgedByOthers() {
 	b.demand(objects(2, self, raft.Wiped) != nil, "nobody is told that another does not count this node")
 	b.demand(objects(3, self, raft.Same) != nil && h.guard.Counted(), "one who counts it speaks for the other who does not")
 	b.demand(objects(2, self, raft.Next) == nil, "who counts it again still objects: %v", h.group.Status().Trouble)
+	h.calls(raft.Incarnation{Store: 30, Start: 5, Nonce: 1}, false, rumour{})
+	judge = raft.Incarnation{Store: 30, Start: 4, Nonce: 2}
+	b.demand(objects(3, self, raft.Wiped) == nil, "the word of an older copy counts: %v", h.group.Status().Trouble)
 
 	h = b.putHost(&image{}, newTree(), newBenchFolder(), nil)
 	h.leads()
@@ -162,5 +166,7 @@ func (b *bench) judgedByOthers() {
 	objects(2, self, raft.Older)
 	b.demand(h.guard.Self() == self && h.again == 0, "a folder that cannot be renewed calls as %+v", h.guard.Self())
 	h.folder.fails = nil
+	h.calls(raft.Incarnation{Store: 30, Start: 5, Nonce: 1}, false, rumour{})
 	b.demand(objects(2, self, raft.Older) != nil && h.guard.Self().Store != self.Store && h.again == 1, "an older copy calls as %+v", h.guard.Self())
+	b.demand(h.guard.Known(3) == raft.Acquaintance{} && errors.Is(h.hungUp[3], actors.ErrForgotten), "an older copy remembers %+v, and %v", h.guard.Known(3), h.hungUp[3])
 }

@@ -68,6 +68,10 @@ func (l *greeter) Speak() (raft.Incarnation, error) {
 func (l *greeter) Renew() (raft.Incarnation, error) {
 	l.count(renewed)
 	next := raft.Incarnation{Store: l.rand.Uint64() | 1, Start: 1, Nonce: l.rand.Uint64() | 1}
+	if err := l.broken(); err != nil {
+		return raft.Incarnation{}, err
+	}
+	clear(l.folder.met)
 	return next, l.become(next)
 }
 

@@ -148,7 +148,7 @@ func (t *transport) admits(from raft.NodeID, h *hello) bool {
 	}
 	s, self := t.net.sim, t.guard.Self()
 	if judged := h.known.Judge(self, false); !judged.Counts() {
-		t.guard.Judged(from, self, judged)
+		t.guard.Judged(from, h.self, self, judged)
 	}
 	standing, err := t.guard.Greeted(from, remote.Call{Incarnation: h.self, Counted: h.counted}, prober{t, from, h})
 	if err != nil {
@@ -175,7 +175,7 @@ func (t *transport) answer(h *hello, standing raft.Standing, refused error) {
 	if w.Cut || n.sim.shielded(back) {
 		return
 	}
-	me := t.life
+	me, judge := t.life, t.guard.Self()
 	n.sim.clock.AfterFunc(w.Delay, func() {
 		c := h.caller.transport
 		if h.ended() || n.weather(back, nil).Cut {
@@ -187,7 +187,7 @@ func (t *transport) answer(h *hello, standing raft.Standing, refused error) {
 			c.paused[back.From] = n.sim.clock.Now() + redial
 		}
 		if refused == nil || standing != raft.Unmet {
-			c.guard.Judged(back.From, h.self, standing)
+			c.guard.Judged(back.From, judge, h.self, standing)
 		}
 	})
 }

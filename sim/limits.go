@@ -199,7 +199,7 @@ func (c Config) pacing(id raft.NodeID, life int) pacing {
 	r := rand.New(rand.NewPCG(c.Seed, mix(0x7ace, uint64(id)<<32+uint64(life))))
 	p.timeout.Min = leastMin + time.Duration(r.Int64N(int64(mostMin-leastMin)))
 	p.timeout.Max = p.timeout.Min + 1 + time.Duration(r.Int64N(int64(electionMax)))
-	if run.IntN(2) == 0 { // some as slow as can be, and the others as quick
+	if c.watchesLeases() && run.IntN(2) == 0 { // some as slow as can be, and the others as quick
 		p.timeout = election.Timeout{Min: leastMin, Max: leastMin + leastMin/4}
 		if r.IntN(3) == 0 {
 			p.timeout = election.Timeout{Min: mostMin, Max: mostMin + leastMin}

@@ -24,8 +24,11 @@ const (
 	fewCommits = 5
 )
 
-// trials plays one of them.
+// trials plays one of them, unless links are down for good: then it depends on which whether somebody else can lead.
 func (s *Sim) trials() {
+	if len(s.cfg.Broken) > 0 {
+		return
+	}
 	switch s.cfg.Seed % 3 {
 	case 0:
 		s.replaceStuck()

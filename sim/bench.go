@@ -51,6 +51,7 @@ var benches = []struct {
 	{"a member runs in two places", (*bench).twoFolders},
 	{"a member is dropped while it calls", (*bench).droppedMeanwhile},
 	{"a member is dropped before it is connected", (*bench).forgottenMeanwhile},
+	{"groups are missing", (*bench).missingGroups},
 	{"others judge a start", (*bench).judgedByOthers},
 	{"what gathers waits for the rules", (*bench).gathers},
 	{"a leader is deposed with much under way", (*bench).deposed},

@@ -270,6 +270,21 @@ func (b *bench) strangeFounders() {
 	b.demand(!named[9] && named[3] && len(named) <= 4+3, "it names %v", named)
 }
 
+// missingGroups: who sends messages of a group that does not run here is told, now and then, and whoever says so of this group is named.
+func (b *bench) missingGroups() {
+	h := b.putHost(&image{}, newTree(), nil, nil)
+	h.leads()
+	for range 4 {
+		h.deliver(3, []remote.Envelope{{Group: 77, Message: &raft.Heartbeat{Term: 1, Leader: 3}}})
+		h.pass(5 * time.Second)
+	}
+	mismatches := took[*remote.Mismatch](h, 3)
+	b.demand(len(mismatches) > 0 && mismatches[0].Kind == remote.NoGroup, "who sends messages of a group that does not run here is told %+v", mismatches)
+	h.hears(3, &remote.Mismatch{Kind: remote.NoGroup})
+	none := (*actors.NoGroupError)(nil)
+	b.demand(errors.As(h.trouble(), &none) && none.Peer == 3, "where the group does not run is not said: %v", h.trouble())
+}
+
 // stampedLow: a log whose stamps fall, as those of the first release did when a calendar was set back, is gone on with from the greatest; and so is a
 // snapshot after which nothing is in the log.
 func (b *bench) stampedLow() {

@@ -246,7 +246,7 @@ func TestShrink(t *testing.T) {
 		if seed > 50 {
 			t.Fatal("no seed has much to shrink")
 		}
-		s := New(Config{Seed: seed, Every: 30 * time.Millisecond, Length: 3 * time.Second})
+		s := New(Config{Seed: seed, Every: 20 * time.Millisecond, Length: 2 * time.Second})
 		rig(s)
 		found = s.Run()
 	}

@@ -291,7 +291,7 @@ func (g *guard) Judged(by raft.NodeID, judge, i raft.Incarnation, s raft.Standin
 		}
 		return
 	}
-	if g.met[by].Judge(judge, false) == raft.Older { // what it remembers is older than what this node does: who was somebody else then may be a member now
+	if !g.met[by].Believes(judge) {
 		return
 	}
 	if g.judged.Standing.Counts() { // what is said after it follows from it

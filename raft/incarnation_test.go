@@ -35,6 +35,21 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestBelieves: an older copy alone is not heeded. Whoever is unknown, or runs on another folder, may remember what this server has forgotten.
+func TestBelieves(t *testing.T) {
+	known := Acquaintance{Incarnation: Incarnation{Store: 1, Start: 5, Nonce: 50}}
+	for judge, want := range map[Incarnation]bool{
+		{}: true, {1, 5, 50}: true, {1, 6, 60}: true, {2, 1, 10}: true, {1, 4, 40}: false, {1, 5, 51}: false,
+	} {
+		if got := known.Believes(judge); got != want {
+			t.Errorf("%+v: %t", judge, got)
+		}
+		if !(Acquaintance{}).Believes(judge) {
+			t.Errorf("%+v is not believed by who knows nobody", judge)
+		}
+	}
+}
+
 // TestMeet: what does not count is not remembered, but that a copy of it took part is, for ever.
 func TestMeet(t *testing.T) {
 	known := Acquaintance{Incarnation: Incarnation{Store: 1, Start: 5, Nonce: 50}}

@@ -60,15 +60,19 @@ func (s *Sim) recover() {
 
 // demand waits for what must come in time.
 func (s *Sim) demand(within time.Duration, property string, condition func() bool) {
-	deadline := s.clock.Now() + within
-	met := false
+	if !s.within(within, condition) {
+		s.check.fail(property, "not within %v, %d clients and these requests wait: %s; %s", within, s.waiting(), s.unanswered(nil), s.roles())
+	}
+}
+
+// within waits for a condition, as long as that, and reports whether it was met.
+func (s *Sim) within(d time.Duration, condition func() bool) (met bool) {
+	deadline := s.clock.Now() + d
 	s.until(func() bool {
 		met = met || condition()
 		return met || s.clock.Now() > deadline
 	})
-	if !met {
-		s.check.fail(property, "not within %v, %d clients and these requests wait: %s; %s", within, s.waiting(), s.unanswered(nil), s.roles())
-	}
+	return met
 }
 
 // settle waits until one node has led for a while with nothing left over from the time of the faults.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-raft/troupe/actors"
+	"github.com/troupe-raft/troupe/demo/kv"
 )
 
 // A question is a request to a node's group, and the process that it names as its sender.
@@ -95,3 +97,26 @@ func (q *question) SendSystemMessage(*actor.PID, any) {}
 func (q *question) Stop(*actor.PID)                   {}
 
 var _ actor.Process = (*question)(nil)
+
+// puts has a program write a value that nobody reads, and tells it what became of it: nil, an error, or nothing when the node crashes.
+func (l *life) puts(key string, told func(error)) {
+	s := l.node.sim
+	s.called++
+	cmd := kv.Command{Op: kv.Put, Key: key, Value: fmt.Appendf(nil, "c%d;", s.called)}
+	data := cmd.Encode()
+	l.ask(&actors.Propose{Data: data}, func(answer any) {
+		switch m := answer.(type) {
+		case *actors.Proposed:
+			s.check.acknowledged(m.Index, data)
+			told(nil)
+		case *actors.Refused:
+			if !errors.Is(m.Err, actors.ErrIndeterminate) {
+				s.check.refuse(data, m.Err)
+			}
+			told(m.Err)
+		default: // its actor is no more
+			s.check.refuse(data, actors.ErrStopped)
+			told(actors.ErrStopped)
+		}
+	})
+}

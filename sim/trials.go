@@ -2,11 +2,9 @@ package sim
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/troupe-raft/troupe/actors"
-	"github.com/troupe-raft/troupe/demo/kv"
 	"github.com/troupe-raft/troupe/raft"
 )
 
@@ -26,7 +24,7 @@ const (
 
 // trials plays one of them, unless links are down for good: then it depends on which whether somebody else can lead.
 func (s *Sim) trials() {
-	if len(s.cfg.Broken) > 0 {
+	if len(s.cfg.Broken) > 0 || s.leader() == nil {
 		return
 	}
 	switch s.cfg.Seed % 3 {
@@ -105,47 +103,17 @@ func (s *Sim) cutOff() {
 			slowest = n
 		}
 	}
-	within := func(d time.Duration, condition func() bool) bool {
-		deadline := s.clock.Now() + d
-		s.until(func() bool { return condition() || s.clock.Now() > deadline })
-		return condition()
-	}
 	if slowest != s.leader() {
 		s.operate(Fault{Kind: Transfer, A: slowest.id})
 	}
 	leads := func() bool { return s.leader() == slowest && slowest.life.holdsLease() }
-	if !within(longestTimeout, leads) || !quorum(slowest.life.view.members, func(id raft.NodeID) bool { return id != slowest.id && s.votes(id) }) {
+	if !s.within(longestTimeout, leads) || !quorum(slowest.life.view.members, func(id raft.NodeID) bool { return id != slowest.id && s.votes(id) }) {
 		return
 	}
 	s.count("trial: a leader is cut off")
 	s.disturb(Fault{Kind: Isolate, A: slowest.id, For: 2 * longestTimeout})
-	read := func() bool {
+	for began := s.clock.Now(); s.clock.Now() < began+2*longestTimeout && s.check.first == nil && !s.ended(); {
 		s.leaseRead(slowest.life)
-		return within(time.Millisecond, func() bool { return false })
+		s.within(time.Millisecond, func() bool { return false })
 	}
-	for began := s.clock.Now(); s.clock.Now() < began+2*longestTimeout && s.check.first == nil; read() {
-	}
-}
-
-// puts has a program write a value that nobody reads, and tells it what became of it: nil, an error, or nothing when the node crashes.
-func (l *life) puts(key string, told func(error)) {
-	s := l.node.sim
-	s.called++
-	cmd := kv.Command{Op: kv.Put, Key: key, Value: fmt.Appendf(nil, "c%d;", s.called)}
-	data := cmd.Encode()
-	l.ask(&actors.Propose{Data: data}, func(answer any) {
-		switch m := answer.(type) {
-		case *actors.Proposed:
-			s.check.acknowledged(m.Index, data)
-			told(nil)
-		case *actors.Refused:
-			if !errors.Is(m.Err, actors.ErrIndeterminate) {
-				s.check.refuse(data, m.Err)
-			}
-			told(m.Err)
-		default: // its actor is no more
-			s.check.refuse(data, actors.ErrStopped)
-			told(actors.ErrStopped)
-		}
-	})
 }

@@ -161,9 +161,9 @@ func (s *Sim) awaitReturned() {
 		return
 	}
 	s.up(r.node)
-	deadline := s.clock.Now() + toldWithin
-	s.until(func() bool { return s.returned != r || s.clock.Now() > deadline })
-	if n := r.node; s.returned == r && n.life != nil && n.life.running() && r.life.running() && r.life.view.members.Has(n.id) && s.connected(r.leader.id, n.id) && n.disk.life.failure == nil {
+	n, told := r.node, s.within(toldWithin, func() bool { return s.returned != r })
+	able := n.life != nil && n.life.running() && n.disk.life.failure == nil && r.life.running()
+	if !told && able && r.life.view.members.Has(n.id) && s.connected(r.leader.id, n.id) {
 		s.check.fail("who was put back is told", "node %d does not know it yet, %v after the faults ended; node %d leads in term %d and remembers", n.id, toldWithin, r.leader.id, r.term)
 	}
 	s.giveUpReturned()

@@ -64,6 +64,24 @@ func (tr *identities) toldOfCopy(t *testing.T, of raft.NodeID, want raft.Standin
 	})
 }
 
+// toldOfClone waits until some node has said that a clone is one, and each other one has too, or refuses it: whoever meets it only as the
+// folder of its own that it becomes has the original on the connection, and nothing against that.
+func (tr *identities) toldOfClone(t *testing.T, clone *testNode, by ...raft.NodeID) {
+	t.Helper()
+	await(t, fmt.Sprintf("nodes %d say of node %d that it runs twice", by, clone.id), func() bool {
+		tr.mu.Lock()
+		defer tr.mu.Unlock()
+		some, all := false, true
+		for _, id := range by {
+			said := tr.said[fmt.Sprintf("%d/%d", id, clone.id)]
+			some = some || said[raft.Cloned]
+			all = all && (said[raft.Cloned] || said[raft.Wiped] ||
+				strings.Contains(clone.host.Stats().Peers[id].LastError, "connected already"))
+		}
+		return some && all
+	})
+}
+
 func (c *testCluster) folder(id raft.NodeID) string { return filepath.Join(c.dir, fmt.Sprint(id)) }
 
 func (c *testCluster) wipe(id raft.NodeID) {
@@ -272,7 +290,7 @@ func TestCloneIsNotTheMember(t *testing.T) {
 	await(t, "all have met it", func() bool { return c.knows(lead, back) && c.knows(third, back) })
 	startedAs(t, copied, c.folder(back))
 	clone := c.clone(back, copied)
-	told.toldOfCopy(t, back, raft.Cloned, lead, third)
+	told.toldOfClone(t, clone, lead, third)
 	await(t, "the clone knows", func() bool { return clone.group.Status().Trouble != nil && clone.group.Status().Doubt })
 	want = append(want, c.fill("b", 5)...)
 	c.stop(lead) // the original counts as before

@@ -219,8 +219,8 @@ func TestSilentConnectionsMakeRoom(t *testing.T) {
 		defer conn.Close()
 	}
 	a := start(t, 1, nil).knows(b)
-	a.send(2, vote(1))
-	b.inbox.next(t, "vote 1", isVote(1))
+	// Those that made room take part in MaxConns until their goroutines have ended: the first call may come too early.
+	a.sendUntil(2, vote(1), b.inbox.found(isVote(1)))
 	b.logged("WARN connection refused", "more connections that have not greeted")
 	deadline := time.Now().Add(patience)
 	for b.Stats().Conns > 3 { // the vote's, and of the silent ones those that it left room for

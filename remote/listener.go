@@ -127,9 +127,9 @@ func (in *inbound) endGreeting() {
 
 // refused counts and, now and then, logs.
 func (t *TCP) refused(addr net.Addr, err error) {
-	t.refusals.Add(1)
 	text := fmt.Sprintf("%v: %v", addr, err)
-	t.lastRefusal.Store(&text)
+	t.lastRefusal.Store(&text) // first: whoever sees it counted sees the reason
+	t.refusals.Add(1)
 	if suppressed, ok := t.complaints.allow(time.Now()); ok {
 		t.cfg.Log.Warn("connection refused", "addr", addr, "err", err, "suppressed", suppressed)
 	}

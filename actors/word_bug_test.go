@@ -34,9 +34,11 @@ func TestWordOfAnOlderCopyDecidesNothing(t *testing.T) {
 	await(t, "it has met the other's new folder", func() bool { return c.knowsFolder(back, again) && c.knowsFolder(again, back) })
 
 	c.stop(back)
+	c.stop(lead) // which could tell the copy before it speaks
 	copyFolder(t, copied, c.folder(back))
 	c.restart(back)
 	await(t, "the copy is told", func() bool { return c.nodes[back].group.Status().Trouble != nil })
+	c.restart(lead)
 	await(t, "the others elect", func() bool {
 		return c.nodes[again].group.Status().Leader == lead || c.nodes[lead].group.Status().Leader == again
 	})

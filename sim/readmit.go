@@ -29,12 +29,13 @@ func (s *Sim) putBackTold(n *node, kept old) {
 	}
 	n.lost = append(n.lost, n.disk.stable)
 	n.disk.stable, n.disk.files, n.disk.folder = maps.Clone(kept.stable), kept.files, kept.folder
-	s.returned = &returned{node: n, folder: *kept.folder}
+	back := &returned{node: n, folder: *kept.folder}
+	s.returned = back
 	n.readmits = true
 	s.trace.note("node %d goes back to %v, start %d, and its folder tells", n.id, n.disk.image(groupID).last(), n.disk.folder.start)
 	s.count("fault go-back, told by the folder")
 	s.up(n)
-	s.returned.self = n.life
+	back.self = n.life // it may have been told already
 	s.clock.AfterFunc(time.Duration(s.rng.Int64N(int64(time.Second))), func() { s.letBack(n) })
 }
 

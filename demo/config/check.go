@@ -3,9 +3,10 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
+	"strings"
+	"time"
 
+	"github.com/troupe-raft/troupe/demo/api"
 	"github.com/troupe-raft/troupe/raft"
 )
 
@@ -56,19 +57,25 @@ const (
 
 const maxCluster = 255 // bytes, as the transport's handshake has them
 
+// Limits of times. Every interval costs each node a message to each other one; a cluster without a leader waits out a timeout at least.
+const (
+	leastHeartbeat = time.Millisecond
+	mostHeartbeat  = 20 * time.Minute
+	mostTimeout    = time.Hour
+)
+
 func (c Config) check(f *faults) {
 	if c.Data == "" {
-		f.add("data is empty")
+		f.add("data is empty: name a folder")
+	} else if strings.Contains(c.Data, "\x00") {
+		f.add("data: a folder's name has no zero byte")
 	}
 	if len(c.Cluster) > maxCluster {
 		f.add("cluster has %d bytes, more than %d", len(c.Cluster), maxCluster)
 	}
-	if c.ElectionTimeout.Max <= c.ElectionTimeout.Min {
-		f.add("election_timeout: %v is not above %v", c.ElectionTimeout.Max, c.ElectionTimeout.Min)
-	}
-	// A follower must outlast two lost heartbeats (§5.6).
-	if 3*c.Heartbeat > c.ElectionTimeout.Min {
-		f.add("heartbeat_interval %v is more than a third of the shortest election timeout %v", c.Heartbeat, c.ElectionTimeout.Min)
+	c.checkTimes(f)
+	if err := api.CheckToken(c.Token); err != nil {
+		f.add("token: %w", err)
 	}
 	if n := c.MaxConnections; n != 0 && (n < leastConnections || n > mostConnections) {
 		f.add("max_connections %d is neither 0 nor from %d to %d", n, leastConnections, mostConnections)
@@ -78,6 +85,23 @@ func (c Config) check(f *faults) {
 	}
 	c.TLS.check(f)
 	c.checkNodes(f)
+}
+
+func (c Config) checkTimes(f *faults) {
+	if c.ElectionTimeout.Max <= c.ElectionTimeout.Min {
+		f.add("election_timeout: %v is not above %v: write the shorter one first", c.ElectionTimeout.Max, c.ElectionTimeout.Min)
+	}
+	if c.ElectionTimeout.Max > mostTimeout {
+		f.add("election_timeout: %v is more than %v, for which there would be no leader after a failure", c.ElectionTimeout.Max, mostTimeout)
+	}
+	if c.Heartbeat < leastHeartbeat || c.Heartbeat > mostHeartbeat {
+		f.add("heartbeat_interval: %v is not from %v to %v: 50ms suits most networks", c.Heartbeat, leastHeartbeat, mostHeartbeat)
+		return
+	}
+	// A follower must outlast two lost heartbeats (§5.6).
+	if 3*c.Heartbeat > c.ElectionTimeout.Min {
+		f.add("heartbeat_interval %v is more than a third of the shortest election timeout %v: lower it, or raise election_timeout", c.Heartbeat, c.ElectionTimeout.Min)
+	}
 }
 
 func (c Config) checkNodes(f *faults) {
@@ -104,12 +128,12 @@ func (c Config) checkNodes(f *faults) {
 			if a.addr == "" && a.optional {
 				continue
 			}
-			port, err := checkAddress(a.addr)
-			if c.AnyPort && port == 0 && err == nil {
-				continue
-			}
+			_, port, err := api.ReadAddress(a.addr)
 			if err == nil && port == 0 {
-				err = fmt.Errorf("%q has no port from 1 to 65535", a.addr)
+				if c.AnyPort {
+					continue
+				}
+				err = api.NoPort(a.addr)
 			}
 			if err != nil {
 				f.add("%s: %s: %w", name, a.kind, err)
@@ -122,21 +146,4 @@ func (c Config) checkNodes(f *faults) {
 			addresses[a.addr] = use
 		}
 	}
-}
-
-func checkAddress(addr string) (port uint64, err error) {
-	if addr == "" {
-		return 0, errors.New("no address")
-	}
-	host, text, err := net.SplitHostPort(addr)
-	if err != nil {
-		return 0, fmt.Errorf("%q is not host:port", addr)
-	}
-	if port, err = strconv.ParseUint(text, 10, 16); err != nil {
-		return 0, fmt.Errorf("%q has no port from 1 to 65535", addr)
-	}
-	if host == "" {
-		return 0, fmt.Errorf("%q names no host: other nodes could not reach it", addr)
-	}
-	return port, nil
 }

@@ -5,11 +5,15 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/troupe-raft/troupe/demo/api"
 	"github.com/troupe-raft/troupe/election"
 	"github.com/troupe-raft/troupe/raft"
 )
@@ -23,6 +27,7 @@ type document struct {
 	Snapshot  any          `toml:"snapshot_every"`
 	Log       any          `toml:"log"`
 	Token     any          `toml:"token"`
+	TokenFile any          `toml:"token_file"`
 	Conns     any          `toml:"max_connections"`
 	Answers   any          `toml:"max_answer_bytes"`
 	Chaos     any          `toml:"chaos"`
@@ -58,6 +63,9 @@ func Load(path, levels string) (Config, error) {
 
 // Parse is Load for text that is already in memory.
 func Parse(text []byte, levels string) (Config, error) {
+	if err := encoding(text); err != nil {
+		return Config{}, err
+	}
 	var d document
 	decoder := toml.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
@@ -99,7 +107,7 @@ func (d document) config(f *faults, levels string) Config {
 	c.Cluster = text(f, "cluster", d.Cluster, c.Cluster)
 	c.Data = text(f, "data", d.Data, c.Data)
 	c.Heartbeat = duration(f, "heartbeat_interval", d.Heartbeat, c.Heartbeat)
-	c.Token = text(f, "token", d.Token, c.Token)
+	c.Token = token(f, text(f, "token", d.Token, c.Token), text(f, "token_file", d.TokenFile, ""))
 	c.Chaos = boolean(f, "chaos", d.Chaos)
 	c.SnapshotEvery = number(f, "snapshot_every", d.Snapshot, c.SnapshotEvery)
 	c.MaxConnections = number(f, "max_connections", d.Conns, c.MaxConnections)
@@ -141,6 +149,59 @@ func text(f *faults, key string, value any, otherwise string) string {
 		f.add("%s: %v is not a string", key, v)
 		return otherwise
 	}
+}
+
+// encoding refuses a file that an editor saved in another encoding, before each of its lines is found fault with.
+func encoding(text []byte) error {
+	switch {
+	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")):
+		return errors.New("the file is not UTF-8 but UTF-16: save it as UTF-8")
+	case bytes.HasPrefix(text, []byte("\ufeff")):
+		return errors.New("line 1: the file begins with a byte order mark: save it as UTF-8 without one")
+	}
+	row := 0
+	for line := range bytes.Lines(text) {
+		if row++; !utf8.Valid(line) {
+			return fmt.Errorf("line %d: the file is not UTF-8: save it as UTF-8", row)
+		}
+	}
+	return nil
+}
+
+const maxToken = 4096 // bytes
+
+// token is the one that was written into the configuration or, when that names a file, the one that stands there, be it with a line's end.
+func token(f *faults, written, file string) string {
+	if file == "" {
+		return written
+	}
+	if written != "" {
+		f.add("token and token_file are both set: keep one")
+		return written
+	}
+	from, err := os.Open(file)
+	if err != nil {
+		f.add("token_file: %w", err)
+		return ""
+	}
+	defer from.Close()
+	text, err := io.ReadAll(io.LimitReader(from, maxToken+1))
+	found := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	switch {
+	case err != nil:
+		f.add("token_file: %w", err)
+	case found == "":
+		f.add("token_file: %s is empty: write the token into it", file)
+	case len(text) > maxToken:
+		f.add("token_file: %s has more than %d bytes", file, maxToken)
+	default:
+		if err = api.CheckToken(found); err != nil {
+			f.add("token_file: %s: %w", file, err)
+			break
+		}
+		return found
+	}
+	return ""
 }
 
 func boolean(f *faults, key string, value any) bool {

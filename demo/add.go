@@ -20,11 +20,12 @@ import (
 // add adds a node as a learner and gives it a vote once it has caught up. One that is a learner already is given a vote, so that an add
 // that was broken off can be repeated.
 func (k *ctl) add(ctx context.Context, a []string) error {
-	id, err := number("N", a[0])
+	m, err := newMember(a)
 	if err != nil {
 		return &usageError{err}
 	}
-	m := &api.NewMember{ID: id, Raft: a[1], HTTP: strings.TrimPrefix(a[2], "http://"), Learner: k.learner || !k.force}
+	id := m.ID
+	m.Learner = k.learner || !k.force
 	if k.learner || k.force {
 		return k.change(ctx, api.Change{Add: m, Force: k.force})
 	}
@@ -32,6 +33,22 @@ func (k *ctl) add(ctx context.Context, a []string) error {
 		return err
 	}
 	return k.members(k.promoted(ctx, id))
+}
+
+// newMember reads N RAFT_ADDR HTTP_ADDR, or finds every fault in them.
+func newMember(a []string) (*api.NewMember, error) {
+	id, wrong := node("N", a[0])
+	faults := []error{wrong}
+	m := &api.NewMember{ID: id, Raft: a[1], HTTP: strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(a[2], "http://"), "https://"), "/")}
+	for _, addr := range []struct{ name, text string }{{"RAFT_ADDR", m.Raft}, {"HTTP_ADDR", m.HTTP}} {
+		if err := api.CheckAddress(addr.text); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", addr.name, err))
+		}
+	}
+	if m.Raft == m.HTTP {
+		faults = append(faults, fmt.Errorf("RAFT_ADDR and HTTP_ADDR are both %s: a node listens at two", m.Raft))
+	}
+	return m, errors.Join(faults...)
 }
 
 // learns reports whether a member is a learner by the addresses given.

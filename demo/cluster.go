@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/troupe-raft/troupe/demo/api"
 	"github.com/troupe-raft/troupe/demo/config"
 	"github.com/troupe-raft/troupe/raft"
 )
@@ -27,7 +28,7 @@ type clusterFlags struct {
 func clusterCommand() *cobra.Command {
 	var f clusterFlags
 	c := &cobra.Command{
-		Use: "cluster", Short: "Run a whole cluster in one process", Args: args(),
+		Use: "cluster", Short: "Run a whole cluster in one process", Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := f.config(c.Flags())
 			if err != nil {
@@ -92,6 +93,7 @@ func (f *clusterFlags) config(given *pflag.FlagSet) (cfg config.Config, err erro
 
 // list makes the nodes that the flags describe.
 func (f *clusterFlags) list(cfg *config.Config) (faults []error) {
+	wrong := map[string]bool{} // flags that were found fault with
 	for i := range f.nodes {
 		n := config.Node{ID: raft.NodeID(i + 1)}
 		for _, a := range []struct {
@@ -101,11 +103,10 @@ func (f *clusterFlags) list(cfg *config.Config) (faults []error) {
 			if a.base == "" && a.flag == "resp" {
 				continue
 			}
-			addr, err := nth(a.base, i)
-			if err != nil && i == 0 {
+			addr, err := nth(a.base, i, f.nodes)
+			if err != nil && !wrong[a.flag] {
+				wrong[a.flag] = true
 				faults = append(faults, fmt.Errorf("--%s: %w", a.flag, err))
-			} else if err != nil && len(faults) == 0 {
-				faults = append(faults, fmt.Errorf("--%s: node %d: %w", a.flag, i+1, err))
 			}
 			*a.into = addr
 			_, port, _ := net.SplitHostPort(addr)
@@ -116,20 +117,20 @@ func (f *clusterFlags) list(cfg *config.Config) (faults []error) {
 	return faults
 }
 
-// nth is an address with its port raised by i; port 0 stays.
-func nth(base string, i int) (string, error) {
-	host, text, err := net.SplitHostPort(base)
+// nth is an address with its port raised by i, of so many; port 0 stays.
+func nth(base string, i, of int) (string, error) {
+	host, port, err := api.ReadAddress(base)
 	if err != nil {
-		return "", fmt.Errorf("%q is not host:port", base)
+		return "", err
 	}
-	port, err := strconv.ParseUint(text, 10, 16)
-	if err != nil || port+uint64(i) > 65535 {
-		return "", fmt.Errorf("%q with %d added has no port from 0 to 65535", base, i)
+	if port == 0 {
+		return net.JoinHostPort(host, "0"), nil
 	}
-	if port != 0 {
-		port += uint64(i)
+	n := int(port) + i
+	if n > 65535 {
+		return "", fmt.Errorf("node %d of %d would have port %d, which is above 65535: begin lower", i+1, of, n)
 	}
-	return net.JoinHostPort(host, strconv.FormatUint(port, 10)), nil
+	return net.JoinHostPort(host, strconv.Itoa(n)), nil
 }
 
 // folder is where the data goes. Nodes that take any port find each other by addresses that hold for this run only, so

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -39,9 +40,9 @@ func ctlCommand() *cobra.Command {
 		Use: "ctl", Short: "Talk to a running cluster over HTTP",
 		RunE: func(c *cobra.Command, given []string) error {
 			if len(given) == 0 {
-				return usage("%s wants a command: status, get, put, append, cas, del, log, transfer, add, promote, remove, readmit or snapshot", c.CommandPath())
+				return usage("%s wants a command: %s", where(c), commands(c))
 			}
-			return usage("%s: unknown command %q", c.CommandPath(), given[0])
+			return unknown(c, given[0])
 		},
 	}
 	flags := root.PersistentFlags()
@@ -53,8 +54,8 @@ func ctlCommand() *cobra.Command {
 
 	get := k.command("get", "Print a key's value", k.get, "K")
 	get.Flags().StringVar(&k.read, "read", "linearizable", "linearizable, lease or stale")
-	cas := k.command("cas", "Set a key to NEW if it holds OLD", k.cas)
-	cas.Use, cas.Args = "cas K OLD NEW | --missing K NEW", nil
+	cas := k.command("cas", "Set a key to NEW if it holds OLD", k.cas, "K", "OLD", "NEW")
+	cas.Use = "cas K OLD NEW | --missing K NEW"
 	cas.Flags().BoolVar(&k.missing, "missing", false, "set the key if there is no such key")
 	add := k.command("add", "Add a node: as a learner, which is given a vote once it has caught up", k.add, "N", "RAFT_ADDR", "HTTP_ADDR")
 	add.Flags().BoolVar(&k.learner, "learner", false, "leave it a learner, which has no vote")
@@ -67,12 +68,16 @@ func ctlCommand() *cobra.Command {
 	} {
 		c.Flags().BoolVar(&k.force, "force", false, what)
 	}
+	del := k.command("del", "Remove a key", k.del, "K")
+	del.SuggestFor = []string{"delete", "rm", "unset"}
+	put := k.command("put", "Set a key", k.put, "K", "V")
+	put.SuggestFor = []string{"set", "write"}
 	root.AddCommand(get, cas, add, promote, remove,
 		k.command("readmit", "Let a node that lost its folder back in: as a learner, to be promoted once it has caught up", k.readmit, "N"),
 		k.command("status", "Print how one node sees the cluster", k.status),
-		k.command("put", "Set a key", k.put, "K", "V"),
+		put,
 		k.command("append", "Add to a key's value", k.append, "K", "V"),
-		k.command("del", "Remove a key", k.del, "K"),
+		del,
 		k.command("log", "Print one node's log", k.log, "FROM", "TO"),
 		k.command("transfer", "Hand leadership to a node", k.transfer, "N"),
 		k.command("snapshot", "Make one node take a snapshot", k.snapshot),
@@ -82,9 +87,17 @@ func ctlCommand() *cobra.Command {
 
 // command makes one subcommand with the named arguments.
 func (k *ctl) command(name, short string, do func(context.Context, []string) error, names ...string) *cobra.Command {
-	return &cobra.Command{
-		Use: strings.Join(append([]string{name}, names...), " "), Short: short, Args: args(names...),
+	c := &cobra.Command{
+		Use: strings.Join(append([]string{name}, names...), " "), Short: short, Args: cobra.ArbitraryArgs, // RunE judges them
 		RunE: func(c *cobra.Command, given []string) error {
+			names := names
+			if k.missing {
+				names = missingNames
+			}
+			given, err := arguments(c, given, names)
+			if err != nil {
+				return err
+			}
 			if err := k.connect(c); err != nil {
 				return &usageError{err}
 			}
@@ -92,12 +105,17 @@ func (k *ctl) command(name, short string, do func(context.Context, []string) err
 			return do(c.Context(), given)
 		},
 	}
+	c.Flags().SetInterspersed(false)
+	return c
 }
 
 func (k *ctl) connect(c *cobra.Command) (err error) {
 	k.out, k.notes = c.OutOrStdout(), c.ErrOrStderr()
 	if k.timeout <= 0 {
 		return fmt.Errorf("--timeout %v is not positive", k.timeout)
+	}
+	if err := api.CheckToken(k.token); err != nil {
+		return fmt.Errorf("--token: %w", err)
 	}
 	k.Client, err = k.dial(strings.Split(k.addr, ",")...)
 	return err
@@ -106,7 +124,7 @@ func (k *ctl) connect(c *cobra.Command) (err error) {
 func (k *ctl) dial(addrs ...string) (*client.Client, error) {
 	secure, err := config.Trust(k.ca)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--ca: %w", err)
 	}
 	return client.New(client.Config{Addrs: addrs, Token: k.token, Timeout: k.timeout, TLS: secure})
 }
@@ -128,6 +146,9 @@ func (k *ctl) say(err error, format string, args ...any) error {
 }
 
 func (k *ctl) get(ctx context.Context, a []string) error {
+	if !slices.Contains([]string{"linearizable", "lease", "stale"}, k.read) {
+		return usage("--read: %q is none of linearizable, lease and stale", k.read)
+	}
 	out, err := k.Get(ctx, a[0], k.read)
 	return k.say(err, "%s\n", out.Value)
 }
@@ -143,18 +164,11 @@ func (k *ctl) append(ctx context.Context, a []string) error {
 }
 
 func (k *ctl) cas(ctx context.Context, a []string) error {
-	want := 3
-	if k.missing {
-		want = 2
-	}
-	if len(a) != want {
-		return usage("demo ctl cas wants K OLD NEW, or --missing K NEW")
-	}
 	var expect *string
 	if !k.missing {
 		expect = &a[1]
 	}
-	out, err := k.CAS(ctx, a[0], expect, a[want-1])
+	out, err := k.CAS(ctx, a[0], expect, a[len(a)-1])
 	if err == nil && out.Value != nil {
 		return k.say(nil, "swapped %t\n%s\n", out.Swapped, *out.Value)
 	}
@@ -172,6 +186,9 @@ func (k *ctl) log(ctx context.Context, a []string) error {
 	if err = errors.Join(err, err2); err != nil {
 		return &usageError{err}
 	}
+	if from > to {
+		return usage("FROM %d is after TO %d", from, to)
+	}
 	out, err := k.Log(ctx, from, to)
 	if err != nil {
 		return err
@@ -186,7 +203,7 @@ func (k *ctl) log(ctx context.Context, a []string) error {
 }
 
 func (k *ctl) transfer(ctx context.Context, a []string) error {
-	to, err := number("N", a[0])
+	to, err := node("N", a[0])
 	if err != nil {
 		return &usageError{err}
 	}
@@ -194,7 +211,7 @@ func (k *ctl) transfer(ctx context.Context, a []string) error {
 }
 
 func (k *ctl) remove(ctx context.Context, a []string) error {
-	id, err := number("N", a[0])
+	id, err := node("N", a[0])
 	if err != nil {
 		return &usageError{err}
 	}
@@ -202,7 +219,7 @@ func (k *ctl) remove(ctx context.Context, a []string) error {
 }
 
 func (k *ctl) promote(ctx context.Context, a []string) error {
-	id, err := number("N", a[0])
+	id, err := node("N", a[0])
 	if err != nil {
 		return &usageError{err}
 	}
@@ -210,7 +227,7 @@ func (k *ctl) promote(ctx context.Context, a []string) error {
 }
 
 func (k *ctl) readmit(ctx context.Context, a []string) error {
-	id, err := number("N", a[0])
+	id, err := node("N", a[0])
 	if err != nil {
 		return &usageError{err}
 	}
@@ -295,12 +312,4 @@ func (k *ctl) status(ctx context.Context, _ []string) error {
 		}
 	}
 	return nil
-}
-
-func number(name, text string) (uint64, error) {
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %q is not a whole number from 0 on", name, text)
-	}
-	return n, nil
 }

@@ -128,13 +128,15 @@ func TestUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ line, want string }{
-		{"fly", `unknown command or argument "fly"`},
+		{"fly", `demo: unknown command "fly": there are cluster, ctl, node, version`},
+		{"get k", `unknown command "get": did you mean ctl get?`},
+		{"clutser", `unknown command "clutser": did you mean cluster?`},
 		{"--wings 2", "unknown flag: --wings"},
 		{"cluster --nodes 0", "--nodes 0 is not from 1 to 9"},
 		{"cluster --nodes ten", "invalid argument"},
 		{"cluster --nodes 10", "--nodes 10"},
 		{"cluster now", `"now"`},
-		{"cluster --http 8001 --raft x:y", `--http: "8001" is not host:port` + "\n" + `demo: --raft: "x:y" with 0 added`},
+		{"cluster --http 8001 --raft x:y", `--http: "8001" is not host:port, like 127.0.0.1:7001` + "\n" + `demo: --raft: "x:y" has no port from 1 to 65535`},
 		{"cluster --http 127.0.0.1:65535", "--http: node 2"},
 		{"cluster --http 127.0.0.1:7001 --raft 127.0.0.1:7002", "address 127.0.0.1:7002 is also that of"},
 		{"cluster --config " + good + " --nodes 2", "lists the nodes"},
@@ -147,12 +149,12 @@ func TestUsage(t *testing.T) {
 		{"node --config " + filepath.Join(dir, "absent.toml") + " --id 1", "absent.toml"},
 		{"node --config " + bad + " --id 1", "demo: " + bad + ": line 1: unknown key colour\n" +
 			"demo: " + bad + ": chaos: no is neither true nor false\n" +
-			"demo: " + bad + ": node 1: raft: no address\n" +
-			"demo: " + bad + `: node 1: http: "x" is not host:port` + "\n"},
+			"demo: " + bad + ": node 1: raft: no address: write one like 127.0.0.1:7001\n" +
+			"demo: " + bad + `: node 1: http: "x" is not host:port, like 127.0.0.1:7001` + "\n"},
 		{"ctl", "wants a command"},
-		{"ctl fly", `unknown command "fly"`},
-		{"ctl get", "demo ctl get wants K, got 0 arguments"},
-		{"ctl put k", "demo ctl put wants K V, got 1 arguments"},
+		{"ctl fly", `unknown command of ctl "fly"`},
+		{"ctl get", "demo: ctl get wants K, got 0 arguments"},
+		{"ctl put k", "demo: ctl put wants K V, got 1 arguments"},
 		{"ctl cas k v", "wants K OLD NEW"},
 		{"ctl cas --missing k v w", "--missing K NEW"},
 		{"ctl log one two", "FROM: \"one\" is not a whole number from 0 on\ndemo: TO: \"two\""},

@@ -26,7 +26,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 // run executes one command line and returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
-	root.SetArgs(args)
+	root.SetArgs(dashed(root, args))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.Execute()
@@ -64,19 +64,18 @@ func newRoot() *cobra.Command {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(clusterCommand(), nodeCommand(), ctlCommand(), versionCommand())
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage("%s: %w", c.CommandPath(), err) })
+	root.SetFlagErrorFunc(flagFault)
 	return root
 }
 
-// args wants as many arguments as there are names.
-func args(names ...string) cobra.PositionalArgs {
-	return func(c *cobra.Command, given []string) error {
-		if len(given) != len(names) {
-			if len(names) == 0 {
-				return usage("%s: unknown command or argument %q", c.CommandPath(), given[0])
-			}
-			return usage("%s wants %s, got %d arguments", c.CommandPath(), strings.Join(names, " "), len(given))
-		}
+// none is for commands without arguments.
+func none(c *cobra.Command, given []string) error {
+	switch {
+	case len(given) == 0:
 		return nil
+	case c.HasSubCommands():
+		return unknown(c, given[0])
+	default:
+		return usage("%s: %q is one word too many: it takes flags only (--help)", where(c), given[0])
 	}
 }

@@ -13,7 +13,7 @@ func nodeCommand() *cobra.Command {
 	var file string
 	var id uint64
 	c := &cobra.Command{
-		Use: "node --config FILE --id N", Short: "Run one node of the cluster that FILE describes", Args: args(),
+		Use: "node --config FILE --id N", Short: "Run one node of the cluster that FILE describes", Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if file == "" || id == 0 {
 				return usage("demo node wants --config FILE and --id N")

@@ -29,7 +29,6 @@ const (
 	headerTimeout = 5 * time.Second
 	bodyTimeout   = 30 * time.Second
 	idleTimeout   = 2 * time.Minute
-	maxHeader     = 64 << 10 // bytes
 )
 
 // A member is one node that runs in this process: its host, its replica and its HTTP server.
@@ -181,16 +180,10 @@ func (m *member) serve(store *kv.Store, peers map[raft.NodeID]string) error {
 	m.cancel = cancel
 	m.http = &http.Server{
 		Handler: web.New(cfg), TLSConfig: server, BaseContext: func(net.Listener) context.Context { return ctx },
-		ConnContext: m.conns.Context, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(m.logs("demo").Handler(), slog.LevelDebug),
 	}
-	go func() {
-		if server != nil {
-			m.served <- m.http.ServeTLS(m.listen, "", "")
-		} else {
-			m.served <- m.http.Serve(m.listen)
-		}
-	}()
+	go func() { m.served <- m.conns.Serve(m.http, m.listen) }()
 	return nil
 }
 

@@ -76,7 +76,7 @@ func (s *site) converge(want map[string]string) {
 		})
 		got := map[string]string{}
 		for _, item := range list.Items {
-			got[item.Key] = item.Value
+			got[item.Key] = *item.Value
 		}
 		for _, key := range both {
 			if got[key] != want[key] {

@@ -191,7 +191,7 @@ func send(ctx context.Context, c *client.Client, o history.Op, read string) (tel
 		return func(o *history.Op) { o.Saw = history.Some(o.Arg) }, err
 	case history.Append:
 		out, err := c.Append(ctx, o.Key, o.Arg)
-		return func(o *history.Op) { o.Saw = history.Some(out.Value) }, err
+		return func(o *history.Op) { o.Saw = history.Some(*out.Value) }, err
 	case history.CAS:
 		var expect *string
 		if o.Expect.Exists {

@@ -1,6 +1,8 @@
 // Package api is the JSON of the demo's HTTP interface, shared by its server and its client.
 package api
 
+import "unicode/utf8"
+
 // Headers of requests.
 const (
 	HeaderSession = "Troupe-Session" // with HeaderSeq: the write is applied once however often it is sent
@@ -47,17 +49,19 @@ type Index struct {
 	Index uint64 `json:"index"`
 }
 
-// An Appended answers an append.
+// An Appended answers an append. Of Value and ValueBase64 one is there.
 type Appended struct {
-	Index uint64 `json:"index"`
-	Value string `json:"value"`
+	Index       uint64  `json:"index"`
+	Value       *string `json:"value,omitempty"`
+	ValueBase64 []byte  `json:"value_base64,omitempty"` // of what is not UTF-8
 }
 
-// A Swapped answers a cas. Value is the current one, null when the key is missing.
+// A Swapped answers a cas. Value is the current one, null when the key is missing or, with ValueBase64, not UTF-8.
 type Swapped struct {
-	Index   uint64  `json:"index"`
-	Swapped bool    `json:"swapped"`
-	Value   *string `json:"value"`
+	Index       uint64  `json:"index"`
+	Swapped     bool    `json:"swapped"`
+	Value       *string `json:"value"`
+	ValueBase64 []byte  `json:"value_base64,omitempty"`
 }
 
 // A Deleted answers a delete.
@@ -66,10 +70,21 @@ type Deleted struct {
 	Deleted bool   `json:"deleted"`
 }
 
-// An Item is one key with its value.
+// An Item is one key with its value. What is not UTF-8 is in base64 instead.
 type Item struct {
-	Key   string `json:"key"`
-	Value string `json:"value"`
+	Key         string  `json:"key,omitempty"`
+	KeyBase64   []byte  `json:"key_base64,omitempty"`
+	Value       *string `json:"value,omitempty"`
+	ValueBase64 []byte  `json:"value_base64,omitempty"`
+}
+
+// Text is a value as JSON carries it: as it is or, when it is not UTF-8, to be carried in base64.
+func Text(value []byte) (text *string, base64 []byte) {
+	if !utf8.Valid(value) {
+		return nil, value
+	}
+	s := string(value)
+	return &s, nil
 }
 
 // A List answers GET /v1/kv.
@@ -120,12 +135,13 @@ type Log struct {
 	Entries []Entry `json:"entries"`
 }
 
-// An Entry is one position of the log. Data is in words for people.
+// An Entry is one position of the log. Data is in words for people; DataBase64 is the entry's own bytes, where a key or a value in it is not UTF-8.
 type Entry struct {
-	Index uint64 `json:"index"`
-	Term  uint64 `json:"term"`
-	Kind  string `json:"kind"`
-	Data  string `json:"data"`
+	Index      uint64 `json:"index"`
+	Term       uint64 `json:"term"`
+	Kind       string `json:"kind"`
+	Data       string `json:"data"`
+	DataBase64 []byte `json:"data_base64,omitempty"`
 }
 
 // A Transfer is the body of POST /v1/transfer.

@@ -116,7 +116,7 @@ func TestWritesRetry(t *testing.T) {
 		return status, `{"index":9,"value":"x"}`
 	})
 	c := dial(t, Config{Token: "t"}, n)
-	if out, err := c.Append(t.Context(), "k", "x"); err != nil || out.Value != "x" {
+	if out, err := c.Append(t.Context(), "k", "x"); err != nil || *out.Value != "x" {
 		t.Fatalf("%+v, %v", out, err)
 	}
 	if _, err := c.Put(t.Context(), "k", "y"); err != nil {

@@ -14,7 +14,7 @@ import (
 func propose(t *testing.T, c *Client) error {
 	t.Helper()
 	out, err := c.Append(t.Context(), "k", "Bears")
-	if err == nil && out.Value != "Foxes" {
+	if err == nil && *out.Value != "Foxes" {
 		t.Errorf("answered %+v", out)
 	}
 	return err

@@ -2,8 +2,11 @@ package web
 
 import (
 	"context"
-	"net"
+	"errors"
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/demo/api"
@@ -58,18 +61,23 @@ func (s *Server) members(r *http.Request) reply {
 
 // changeOf reads a membership change: exactly one of add, remove, promote, change and readmit, beside which force and based_on may stand.
 func changeOf(text []byte) (out actors.Change, err error) {
-	fields, err := object(text)
+	fields, err := object(text, changeFields)
 	if err != nil {
 		return out, err
 	}
 	var in api.Change
-	if err := decode(text, &in, nil, []string{"add", "remove", "promote", "change", "readmit", "force", "based_on"}); err != nil {
+	if err := decodeFields(text, fields, &in, nil, changeFields); err != nil {
 		return out, err
 	}
 	delete(fields, "force")
 	delete(fields, "based_on")
 	if len(fields) != 1 {
 		return out, malformed("exactly one of add, remove, promote, change and readmit must be there")
+	}
+	for name, value := range fields {
+		if isNull(value) {
+			return out, malformed("%s: want the change, got null", name)
+		}
 	}
 	out.Force, out.BasedOn = in.Force, raft.Index(in.BasedOn)
 	switch {
@@ -83,30 +91,68 @@ func changeOf(text []byte) (out actors.Change, err error) {
 		return out, newcomer(m)
 	case in.Remove != nil:
 		out.Remove = []raft.NodeID{raft.NodeID(*in.Remove)}
+		return out, someNode("remove", *in.Remove)
 	case in.Promote != nil:
 		out.Promote = []raft.NodeID{raft.NodeID(*in.Promote)}
+		return out, someNode("promote", *in.Promote)
 	case in.Readmit != nil:
 		out.Readmit = []raft.NodeID{raft.NodeID(*in.Readmit)}
-	case in.Change != nil && len(in.Change.Voters) > 0:
+		return out, someNode("readmit", *in.Readmit)
+	case len(in.Change.Voters) > 0:
 		out.Voters, out.Learners = seats(in.Change.Voters), seats(in.Change.Learners)
-	case in.Change != nil:
-		return out, malformed("change: there must be at least one voter")
+		return out, seated(in.Change)
 	default:
-		return out, malformed("the change is null")
+		return out, malformed("change: there must be at least one voter")
 	}
-	return out, nil
 }
 
-func newcomer(m raft.Member) error {
-	if m.ID == raft.None {
-		return malformed("add: there is no node 0")
-	}
-	for kind, addr := range map[string]string{"raft": m.Addr, "http": m.Tag} {
-		if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
-			return malformed("add: %s %q is not host:port", kind, addr)
-		}
+var changeFields = []string{"add", "remove", "promote", "change", "readmit", "force", "based_on"}
+
+func someNode(field string, id uint64) error {
+	if id == 0 {
+		return malformed("%s: there is no node 0", field)
 	}
 	return nil
+}
+
+// newcomer finds every fault of a node that is to be added.
+func newcomer(m raft.Member) error {
+	var faults []error
+	if m.ID == raft.None {
+		faults = append(faults, errors.New("add: there is no node 0"))
+	}
+	return joined(append(faults, reached("add", m.Addr, m.Tag)...))
+}
+
+// seated finds every fault of a whole membership.
+func seated(m *api.Members) error {
+	var faults []error
+	for _, seat := range slices.Concat(m.Voters, m.Learners) {
+		if seat.ID == 0 {
+			faults = append(faults, errors.New("change: there is no node 0"))
+		}
+		if seat.Raft != "" || seat.HTTP != "" { // else it is known
+			faults = append(faults, reached(fmt.Sprintf("change: node %d", seat.ID), seat.Raft, seat.HTTP)...)
+		}
+	}
+	return joined(faults)
+}
+
+// reached finds fault with addresses at which no other node finds this one.
+func reached(field, raftAddr, httpAddr string) (faults []error) {
+	for _, a := range []struct{ kind, addr string }{{"raft", raftAddr}, {"http", httpAddr}} {
+		if err := api.CheckAddress(a.addr); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %s: %w", field, a.kind, err))
+		}
+	}
+	return faults
+}
+
+func joined(faults []error) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	return malformed("%s", strings.ReplaceAll(errors.Join(faults...).Error(), "\n", "; "))
 }
 
 func seats(in []api.Seat) (out []raft.Member) {

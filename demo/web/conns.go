@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -109,6 +110,8 @@ type conn struct {
 	conns  *Conns
 	excess bool // one of the spare ones
 	once   sync.Once
+
+	answering atomic.Int32 // handlers that are at work
 
 	// Under conns.mu.
 	requests int           // whole ones under way

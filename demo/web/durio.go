@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -90,9 +91,10 @@ func (s *Server) durioWrite(r *http.Request, op kv.Op) reply {
 // durioBody reads {"key":"k","value":"v"}; other fields are ignored. Not JSON is 400, JSON of another shape 422.
 func durioBody(text []byte) (key, value string, err error) {
 	wrong := &fault{status: http.StatusUnprocessableEntity, words: "the body is not of the shape {\"key\":\"k\",\"value\":\"v\"}"}
-	fields, err := object(text)
+	fields, err := object(text, []string{"key", "value"})
+	var f *fault
 	switch {
-	case err == errNoObject:
+	case errors.As(err, &f) && f.shape:
 		return "", "", wrong
 	case err != nil:
 		return "", "", err
@@ -101,6 +103,9 @@ func durioBody(text []byte) (key, value string, err error) {
 		if isNull(fields[name]) || json.Unmarshal(fields[name], into) != nil {
 			return "", "", wrong
 		}
+	}
+	if err := checkKey(key); err != nil {
+		return "", "", err
 	}
 	return key, value, nil
 }

@@ -26,6 +26,7 @@ type fault struct {
 	status  int
 	words   string
 	outcome string // api.Unknown or api.Applied; empty: api.Refused
+	shape   bool   // JSON, but of another shape
 }
 
 func (f *fault) Error() string { return f.words }
@@ -37,6 +38,7 @@ func malformed(format string, args ...any) error {
 var (
 	errNoKey    = &fault{status: http.StatusNotFound, words: "no such key"}
 	errTooLarge = &fault{status: http.StatusRequestEntityTooLarge, words: fmt.Sprintf("a key has at most %d bytes, a value at most %d", kv.MaxKey, kv.MaxValue)}
+	errBinary   = &fault{status: http.StatusUnprocessableEntity, words: "not UTF-8: use RESP"}
 	errCommand  = &fault{status: http.StatusBadRequest, words: "the state machine does not know this command"}
 )
 

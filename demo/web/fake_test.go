@@ -1,11 +1,14 @@
 package web
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
@@ -29,7 +32,8 @@ type fake struct {
 	index    raft.Index
 	sessions map[uint64]map[uint64]actors.Result
 	calls    []string
-	large    int // bytes of another command in the log; 0: there is none
+	large    int    // bytes of another command in the log; 0: there is none
+	binary   []byte // another command in the log, or none
 
 	propose  func(ctx context.Context, data []byte) error // before applying; an error ends the proposal
 	read     func(ctx context.Context) error
@@ -157,6 +161,9 @@ func (f *fake) Log(_ context.Context, from, to raft.Index) (actors.LogRange, err
 		value := bytes.Repeat([]byte("v"), f.large)
 		all = append(all, entry.Entry{Index: 7, Term: 2, Kind: raft.Command, Data: kv.Command{Op: kv.Put, Key: "large", Value: value}.Encode()})
 	}
+	if f.binary != nil {
+		all = append(all, entry.Entry{Index: 7, Term: 2, Kind: raft.Command, Data: f.binary})
+	}
 	out := actors.LogRange{First: max(from, 1)}
 	out.Last = out.First - 1
 	for _, e := range all {
@@ -281,6 +288,11 @@ func ask(t *testing.T, method, url, body string, headers ...string) answer {
 		name, value, _ := strings.Cut(h, ": ")
 		r.Header.Set(name, value)
 	}
+	return send(t, r)
+}
+
+func send(t *testing.T, r *http.Request) answer {
+	t.Helper()
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Transport: &http.Transport{DisableKeepAlives: true}}
 	res, err := client.Do(r)
 	if err != nil {
@@ -290,6 +302,53 @@ func ask(t *testing.T, method, url, body string, headers ...string) answer {
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return answer{res.StatusCode, string(text), res.Header}
+}
+
+// listen serves one node as the demo does, over TLS if secure, and returns its address.
+func listen(t *testing.T, f *fake, secure bool) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conns := NewConns(10, quiet())
+	server := &http.Server{Handler: New(Config{Node: f.status.Node, Group: f, Store: f.store, Log: quiet()}), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
+	if secure {
+		lender := httptest.NewUnstartedServer(nil) // of its certificate
+		lender.StartTLS()
+		server.TLSConfig = &tls.Config{Certificates: lender.TLS.Certificates}
+		lender.Close()
+	}
+	served := make(chan error, 1)
+	go func() { served <- conns.Serve(server, conns.Listen(l)) }()
+	t.Cleanup(func() { server.Close(); <-served })
+	return l.Addr().String()
+}
+
+// exchange sends bytes as they are and reads one answer.
+func exchange(t *testing.T, at string, secure bool, request string) answer {
+	t.Helper()
+	c, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	if secure {
+		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+	}
+	go func() { _, _ = io.WriteString(c, request) }() // of which not all may be read
+	method, _, _ := strings.Cut(request, " ")
+	res, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
+	if err != nil {
+		t.Errorf("%.40q: %v", request, err)
+		return answer{header: http.Header{}}
+	}
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Errorf("%.40q: %v", request, err)
 	}
 	return answer{res.StatusCode, string(text), res.Header}
 }

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -44,25 +47,42 @@ func body(r *http.Request, limit int64) ([]byte, error) {
 	return b.b, nil
 }
 
-// object splits a JSON object into its fields, whose names count by the letter. Text that is no UTF-8, even behind
+// object splits a JSON object, which is to have the fields wanted, into its fields, whose names count by the letter. Text that is no UTF-8, even behind
 // escapes, is refused: stored, it would come back as something else.
-func object(text []byte) (map[string]json.RawMessage, error) {
+func object(text []byte, wanted []string) (map[string]json.RawMessage, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, malformed("the body is empty: want a JSON object with %s", listed(wanted))
+	}
 	var fields map[string]json.RawMessage
 	err := json.Unmarshal(text, &fields)
-	if other := (*json.UnmarshalTypeError)(nil); err != nil && !errors.As(err, &other) || !utf8.Valid(text) || loneSurrogate(text) {
-		return nil, malformed("the body is not JSON in UTF-8")
+	if wrong := (*json.SyntaxError)(nil); errors.As(err, &wrong) {
+		if wrong.Offset >= int64(len(text)) && strings.Contains(wrong.Error(), "end of JSON") {
+			return nil, malformed("the body is not JSON: it ends too soon")
+		}
+		return nil, malformed("the body is not JSON: byte %d does not fit", wrong.Offset)
+	}
+	if !utf8.Valid(text) || loneSurrogate(text) {
+		return nil, notText(fields)
 	}
 	if err != nil || fields == nil {
-		return nil, errNoObject
+		return nil, &fault{status: http.StatusBadRequest, words: "the body is not a JSON object: want one with " + listed(wanted), shape: true}
 	}
 	return fields, nil
 }
 
-var errNoObject = malformed("the body is not a JSON object")
+// notText names the field whose text is not UTF-8.
+func notText(fields map[string]json.RawMessage) error {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if raw := fields[name]; !utf8.Valid(raw) || loneSurrogate(raw) {
+			return malformed("%.*s: not UTF-8", maxQuoted, name)
+		}
+	}
+	return malformed("the body is not UTF-8")
+}
 
 // decode reads a JSON object that has the required fields, maybe the optional ones, and no others.
 func decode(text []byte, into any, required, optional []string) error {
-	fields, err := object(text)
+	fields, err := object(text, slices.Concat(required, optional))
 	if err != nil {
 		return err
 	}
@@ -71,9 +91,9 @@ func decode(text []byte, into any, required, optional []string) error {
 
 // decodeFields is decode of a text whose fields are known.
 func decodeFields(text []byte, fields map[string]json.RawMessage, into any, required, optional []string) error {
-	for name := range fields {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if !slices.Contains(required, name) && !slices.Contains(optional, name) {
-			return malformed("unknown field %q", name)
+			return malformed("unknown field %.*q: there %s", maxQuoted, name, are(slices.Concat(required, optional)))
 		}
 	}
 	for _, name := range required {
@@ -84,9 +104,46 @@ func decodeFields(text []byte, fields map[string]json.RawMessage, into any, requ
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return malformed("%v", err)
+		return misfit(err)
 	}
 	return nil
+}
+
+// misfit says what is wrong with a value in the words of who wrote it: the decoder's are those of our types.
+func misfit(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+			return malformed("unknown field %.*s", maxQuoted, name)
+		}
+		return malformed("the body does not fit: %v", err)
+	}
+	got, ok := gotten[wrong.Value]
+	if !ok {
+		got = strings.TrimPrefix(wrong.Value, "number ") // of which this type has none
+	}
+	return malformed("%s: want %s, got %.*s", wrong.Field, wantedOf(wrong.Type.Kind()), maxQuoted, got)
+}
+
+var gotten = map[string]string{
+	"string": "text", "number": "a number", "bool": "true or false", "array": "a list", "object": "an object", "null": "null",
+}
+
+func wantedOf(kind reflect.Kind) string {
+	switch kind {
+	case reflect.String:
+		return "text"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Uint64:
+		return "a whole number from 0 on"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Slice:
+		return "a list"
+	default:
+		return "an object"
+	}
 }
 
 // loneSurrogate finds half a surrogate pair among the escapes of valid JSON.

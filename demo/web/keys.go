@@ -22,8 +22,8 @@ const (
 )
 
 func (s *Server) keyRoutes() {
-	s.open("GET /v1/kv", s.list)
-	s.open("GET /v1/kv/{key}", s.get)
+	s.open("GET /v1/kv", s.list, "prefix", "limit", "after", "read")
+	s.open("GET /v1/kv/{key}", s.get, "read")
 	s.guarded("PUT /v1/kv/{key}", s.put)
 	s.guarded("POST /v1/kv/{key}/append", s.append)
 	s.guarded("POST /v1/kv/{key}/cas", s.cas)
@@ -52,7 +52,7 @@ func (s *Server) read(r *http.Request, query url.Values, look func(ctx context.C
 		}
 		return answer
 	default:
-		return s.refusal(malformed("read=%q is none of linearizable, lease, stale", mode))
+		return s.refusal(malformed("read: %.*q is none of linearizable, lease and stale", maxQuoted, mode))
 	}
 	return s.lead(s.request(r, nil, func(ctx context.Context) (any, error) {
 		index, err := point(ctx)
@@ -79,6 +79,9 @@ func (s *Server) value(ctx context.Context, key string, index raft.Index) (reply
 	if !ok {
 		return reply{}, errNoKey
 	}
+	if !utf8.Valid(value) {
+		return reply{}, errBinary
+	}
 	return s.render(ctx, len(value), func(b *buffer) error {
 		return b.json(api.Value{Key: key, Value: string(value), Index: uint64(index)})
 	})
@@ -86,21 +89,30 @@ func (s *Server) value(ctx context.Context, key string, index raft.Index) (reply
 
 func (s *Server) list(r *http.Request) reply {
 	query := r.URL.Query()
-	limit, err := strconv.Atoi(cmp.Or(query.Get("limit"), strconv.Itoa(defaultItems)))
+	limit, err := strconv.ParseUint(cmp.Or(query.Get("limit"), strconv.Itoa(defaultItems)), 10, 64)
 	if err != nil || limit < 1 {
-		return s.refusal(malformed("limit=%q is not a number from 1 on", query.Get("limit")))
+		return s.refusal(malformed("limit: %.*q is not a whole number from 1 on", maxQuoted, query.Get("limit")))
 	}
-	page := kv.Page{Prefix: query.Get("prefix"), After: query.Get("after"), Limit: min(limit, maxItems), Bytes: maxPage}
+	page := kv.Page{Prefix: query.Get("prefix"), After: query.Get("after"), Limit: int(min(limit, maxItems)), Bytes: maxPage}
 	return s.read(r, query, func(ctx context.Context, _ raft.Index) (reply, error) {
 		return s.render(ctx, maxPage, func(b *buffer) error {
 			found, more := s.Store.List(page)
 			return cmp.Or(
 				b.text(`{"items":`),
-				b.array(len(found), func(i int) any { return api.Item{Key: found[i].Key, Value: string(found[i].Value)} }),
+				b.array(len(found), func(i int) any { return item(found[i]) }),
 				b.text(fmt.Sprintf(`,"more":%t}`, more)),
 			)
 		})
 	})
+}
+
+func item(found kv.Item) api.Item {
+	out := api.Item{Key: found.Key}
+	if !utf8.ValidString(found.Key) {
+		out.Key, out.KeyBase64 = "", []byte(found.Key)
+	}
+	out.Value, out.ValueBase64 = api.Text(found.Value)
+	return out
 }
 
 func (s *Server) put(r *http.Request) reply {
@@ -115,7 +127,9 @@ func (s *Server) append(r *http.Request) reply {
 	return s.change(r, &in, []string{"value"}, func() kv.Command {
 		return kv.Command{Op: kv.Append, Value: []byte(in.Value), Whole: true}
 	}, func(index raft.Index, out kv.Result) any {
-		return api.Appended{Index: uint64(index), Value: string(out.Value)}
+		answer := api.Appended{Index: uint64(index)}
+		answer.Value, answer.ValueBase64 = api.Text(out.Value)
+		return answer
 	})
 }
 
@@ -130,8 +144,7 @@ func (s *Server) cas(r *http.Request) reply {
 	}, func(index raft.Index, out kv.Result) any {
 		answer := api.Swapped{Index: uint64(index), Swapped: out.Done}
 		if out.Value != nil {
-			now := string(out.Value)
-			answer.Value = &now
+			answer.Value, answer.ValueBase64 = api.Text(out.Value)
 		}
 		return answer
 	})
@@ -166,7 +179,7 @@ func (s *Server) change(r *http.Request, into any, fields []string, command func
 
 // decodeValue is decode for bodies whose value must not be null.
 func decodeValue(text []byte, into any, fields []string) error {
-	found, err := object(text)
+	found, err := object(text, fields)
 	if err != nil {
 		return err
 	}
@@ -174,7 +187,7 @@ func decodeValue(text []byte, into any, fields []string) error {
 		return err
 	}
 	if isNull(found["value"]) {
-		return malformed("value is null")
+		return malformed("value: want text, got null")
 	}
 	return nil
 }
@@ -219,13 +232,7 @@ func (s *Server) propose(r *http.Request, text []byte, c kv.Command, answer func
 
 func pathKey(r *http.Request) (string, error) {
 	key := r.PathValue("key")
-	if !utf8.ValidString(key) {
-		return "", malformed("the key is not UTF-8")
-	}
-	if len(key) > kv.MaxKey {
-		return "", errTooLarge
-	}
-	return key, nil
+	return key, checkKey(key)
 }
 
 // sessionOf reads the session headers; zeros when there are none.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/demo/api"
@@ -20,7 +21,7 @@ import (
 // The routes that each node answers for itself.
 func (s *Server) nodeRoutes() {
 	s.open("GET /v1/status", func(*http.Request) reply { return encode(statusOf(s.Group.Status())) })
-	s.open("GET /v1/log", s.log)
+	s.open("GET /v1/log", s.log, "from", "to")
 	s.guarded("POST /v1/snapshot", s.snapshot)
 	s.open("GET /healthz", s.healthy)
 	s.open("GET /readyz", s.ready)
@@ -86,11 +87,11 @@ func (s *Server) log(r *http.Request) reply {
 	query := r.URL.Query()
 	from, err := strconv.ParseUint(cmp.Or(query.Get("from"), "1"), 10, 64)
 	if err != nil {
-		return s.refusal(malformed("from=%q is not an index", query.Get("from")))
+		return s.refusal(malformed("from: %.*q is not an index", maxQuoted, query.Get("from")))
 	}
 	to, err := strconv.ParseUint(cmp.Or(query.Get("to"), strconv.FormatUint(math.MaxUint64, 10)), 10, 64)
 	if err != nil {
-		return s.refusal(malformed("to=%q is not an index", query.Get("to")))
+		return s.refusal(malformed("to: %.*q is not an index", maxQuoted, query.Get("to")))
 	}
 	select {
 	case s.logReaders <- struct{}{}:
@@ -111,8 +112,12 @@ func (s *Server) log(r *http.Request) reply {
 			b.text(fmt.Sprintf(`{"first":%d,"last":%d,"entries":`, found.First, found.Last)),
 			b.array(len(found.Entries), func(i int) any {
 				e := found.Entries[i]
-				kind, data := inWords(e)
-				return api.Entry{Index: uint64(e.Index), Term: uint64(e.Term), Kind: kind, Data: data}
+				kind, data, text := inWords(e)
+				out := api.Entry{Index: uint64(e.Index), Term: uint64(e.Term), Kind: kind, Data: data}
+				if !text {
+					out.DataBase64 = e.Data
+				}
+				return out
 			}),
 			b.text("}"),
 		)
@@ -123,29 +128,29 @@ func (s *Server) log(r *http.Request) reply {
 	return out
 }
 
-// inWords tells what an entry is and says.
-func inWords(e entry.Entry) (kind, data string) {
+// inWords tells what an entry is and says, and whether that is all text.
+func inWords(e entry.Entry) (kind, data string, text bool) {
 	switch e.Kind {
 	case raft.Command:
 		c, err := kv.DecodeCommand(e.Data)
 		if err != nil {
-			return "command", fmt.Sprintf("%q", e.Data)
+			return "command", fmt.Sprintf("%q", e.Data), utf8.Valid(e.Data)
 		}
-		return "command", c.String()
+		return "command", c.String(), utf8.ValidString(c.Key) && utf8.Valid(c.Value) && utf8.Valid(c.Expect)
 	case raft.NoOp:
-		return "noop", ""
+		return "noop", "", true
 	case raft.Reconfigure:
 		m, err := entry.DecodeMembership(e.Data)
 		if err != nil {
-			return "membership", fmt.Sprintf("%q", e.Data)
+			return "membership", fmt.Sprintf("%q", e.Data), utf8.Valid(e.Data)
 		}
-		return "membership", memberWords(m)
+		return "membership", memberWords(m), true
 	case raft.OpenSession:
-		return "open-session", ""
+		return "open-session", "", true
 	case raft.CloseSession:
-		return "close-session", strconv.FormatUint(e.Session, 10)
+		return "close-session", strconv.FormatUint(e.Session, 10), true
 	default:
-		return fmt.Sprintf("kind-%d", e.Kind), fmt.Sprintf("%q", e.Data)
+		return fmt.Sprintf("kind-%d", e.Kind), fmt.Sprintf("%q", e.Data), utf8.Valid(e.Data)
 	}
 }
 

@@ -83,7 +83,7 @@ var steps = []step{
 	{"POST", "/v1/kv/k/cas", `{"value":"x"}`, 400, "missing"},
 	{"POST", "/v1/kv/k/cas", `{"expect":3,"value":"x"}`, 400, "number"},
 	{"POST", "/v1/kv/k/append", `{}`, 400, "missing"},
-	{"PUT", "/v1/kv/", `{"value":"x"}`, 404, "not found"},
+	{"PUT", "/v1/kv/", `{"value":"x"}`, 400, "key: empty"},
 	{"GET", "/v2/kv/k", "", 404, "not found"},
 	{"PATCH", "/v1/kv/k", "", 405, "not allowed"},
 	{"GET", "/v1/kv/k/append", "", 405, "not allowed"},
@@ -120,7 +120,7 @@ var steps = []step{
 	{"POST", "/kvstore/append", `[]`, 422, "shape"},
 	{"POST", "/kvstore/append", `null`, 422, "shape"},
 	{"GET", "/kvstore/put", "", 405, "not allowed"},
-	{"GET", "/kvstore/get/", "", 404, "not found"},
+	{"GET", "/kvstore/get/", "", 400, "key: empty"},
 	{"GET", "/kvstore/get/a/b", "", 404, "not found"},
 }
 
@@ -273,7 +273,7 @@ func TestLog(t *testing.T) {
 		`{"index":3,"term":1,"kind":"membership","data":"voters 1 2, learners 3"},` +
 		`{"index":4,"term":2,"kind":"open-session","data":""},` +
 		`{"index":5,"term":2,"kind":"close-session","data":"4"},` +
-		`{"index":6,"term":2,"kind":"command","data":"\"\\xff\""}]}` + "\n"
+		`{"index":6,"term":2,"kind":"command","data":"\"\\xff\"","data_base64":"/w=="}]}` + "\n"
 	if got := ask(t, "GET", at+"/v1/log?from=2&to=99", ""); got.body != want {
 		t.Errorf("got  %swant %s", got.body, want)
 	}

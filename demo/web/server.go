@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/subtle"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime"
@@ -94,24 +95,35 @@ func New(cfg Config) *Server {
 }
 
 // ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if c, counted := r.Context().Value(connKey{}).(*conn); counted {
+		c.answering.Add(1)
+		defer c.answering.Add(-1)
+	}
+	s.handler.ServeHTTP(w, r)
+}
 
 // A handler computes the answer to one request.
 type handler func(r *http.Request) reply
 
-// open serves a route to anybody, guarded only to those who know the token.
-func (s *Server) open(pattern string, h handler) {
-	s.routes = append(s.routes, pattern)
-	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.write(w, h(r)) })
+// open serves a route to anybody, guarded only to those who know the token. Parameters are those that its query may have.
+func (s *Server) open(pattern string, h handler, parameters ...string) {
+	s.route(pattern, s.strict(h, parameters))
 }
 
-func (s *Server) guarded(pattern string, h handler) {
-	s.open(pattern, func(r *http.Request) reply {
+func (s *Server) guarded(pattern string, h handler, parameters ...string) {
+	h = s.strict(h, parameters)
+	s.route(pattern, func(r *http.Request) reply {
 		if !s.knowsToken(r) {
 			return s.refusal(&fault{status: http.StatusUnauthorized, words: "this needs the header Authorization: Bearer TOKEN"})
 		}
 		return h(r)
 	})
+}
+
+func (s *Server) route(pattern string, h handler) {
+	s.routes = append(s.routes, pattern)
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.write(w, h(r)) })
 }
 
 func (s *Server) knowsToken(r *http.Request) bool {
@@ -149,6 +161,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.write(w, s.refusal(&fault{status: http.StatusTooManyRequests, words: "too many requests under way"}))
 		return
 	}
+	if err := checkPath(r); err != nil {
+		s.write(w, s.refusal(err))
+		return
+	}
 	unmatched, pattern := s.mux.Handler(r)
 	if pattern != "" {
 		s.mux.ServeHTTP(w, r)
@@ -156,11 +172,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	probe := &bare{header: http.Header{}}
 	unmatched.ServeHTTP(probe, r)
-	out := s.refusal(&fault{status: probe.status, words: strings.ToLower(http.StatusText(probe.status))})
+	wrong := &fault{status: http.StatusNotFound, words: fmt.Sprintf("not found: there is no route %.*q", maxQuoted, r.URL.EscapedPath())}
 	if allow := probe.header.Get("Allow"); allow != "" {
 		w.Header().Set("Allow", allow)
+		wrong = &fault{status: http.StatusMethodNotAllowed, words: fmt.Sprintf("%.*s is not allowed here: %s %s", maxQuoted, r.Method, allow, isOrAre(strings.Split(allow, ","))[:3])}
 	}
-	s.write(w, out)
+	s.write(w, s.refusal(wrong))
 }
 
 // bare keeps an answer's head and drops its body.

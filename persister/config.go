@@ -7,13 +7,14 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/troupe-raft/troupe/internal/private"
 	"github.com/troupe-raft/troupe/raft"
 )
 
 // Config says where a host's store is and how much memory it may use.
 type Config struct {
 	Dir     string      // the store's folder, made when missing; no two stores share one
-	FS      vfs.FS      // default vfs.Default, the machine's
+	FS      vfs.FS      // default vfs.Default, the machine's, on which files are their user's alone (0600, folders 0700)
 	Cluster string      // the cluster's id: a store opens for no other
 	Node    raft.NodeID // the host's id: a store opens for no other
 	// Founders is a checksum of the cluster's founding members, or 0. A new folder keeps it; an old one keeps what it has: Store.Founders.
@@ -31,6 +32,7 @@ func (c Config) withDefaults() Config {
 	if c.FS == nil {
 		c.FS = vfs.Default
 	}
+	c.FS = private.Files(c.FS)
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}

@@ -21,7 +21,7 @@ func makeDir(disk vfs.FS, dir string) error {
 			break
 		}
 	}
-	if err := disk.MkdirAll(dir, 0o755); err != nil {
+	if err := disk.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	for level := dir; above(disk, level); level = disk.PathDir(level) {

@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/troupe-raft/troupe/internal/private"
 	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/stage"
 )
@@ -69,7 +70,7 @@ func (c Config) Validate() (err error) {
 }
 
 func (c Config) withDefaults() Config {
-	c.FS = cmp.Or(c.FS, vfs.Default)
+	c.FS = private.Files(cmp.Or(c.FS, vfs.Default))
 	c.ChunkBytes = cmp.Or(c.ChunkBytes, 1<<20)
 	c.RetryAfter = cmp.Or(c.RetryAfter, 500*time.Millisecond)
 	c.Retries = cmp.Or(c.Retries, 20)

@@ -106,7 +106,7 @@ func syncDir(fs vfs.FS, dir string) error {
 // makeDir makes the group's folder, durably: the entries in its parents are synced too, every time. That it exists says nothing:
 // whoever made it may have failed, or ended, before its entry was synced.
 func makeDir(fs vfs.FS, dir string) error {
-	if err := fs.MkdirAll(dir, 0o755); err != nil {
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
 		return &FileError{Path: dir, Err: err}
 	}
 	parent := fs.PathDir(dir)

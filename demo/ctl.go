@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -171,6 +172,9 @@ func (k *ctl) cas(ctx context.Context, a []string) error {
 	out, err := k.CAS(ctx, a[0], expect, a[len(a)-1])
 	if err == nil && out.Value != nil {
 		return k.say(nil, "swapped %t\n%s\n", out.Swapped, *out.Value)
+	}
+	if err == nil && out.ValueBase64 != nil {
+		return k.say(nil, "swapped %t\nnot UTF-8, in base64: %s\n", out.Swapped, base64.StdEncoding.EncodeToString(out.ValueBase64))
 	}
 	return k.say(err, "swapped %t\n", out.Swapped)
 }

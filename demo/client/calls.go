@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/troupe-raft/troupe/demo/api"
 )
@@ -19,6 +20,25 @@ func keyPath(key string) string {
 	return "/v1/kv/" + url.PathEscape(key)
 }
 
+// check refuses what no node takes: an empty key, and text that JSON would carry as something else.
+func check(key string, values ...string) error {
+	refused := func(words string) error {
+		return &Error{Status: http.StatusBadRequest, Message: words, Outcome: api.Refused}
+	}
+	if key == "" {
+		return refused("key: empty: a key has one byte at least")
+	}
+	if !utf8.ValidString(key) {
+		return refused("key: not UTF-8")
+	}
+	for _, value := range values {
+		if !utf8.ValidString(value) {
+			return refused("value: not UTF-8")
+		}
+	}
+	return nil
+}
+
 // IsNotFound reports whether an error says that there is no such key.
 func IsNotFound(err error) bool {
 	var e *Error
@@ -27,6 +47,9 @@ func IsNotFound(err error) bool {
 
 // Get reads a key. read is linearizable, lease or stale; empty: linearizable. A missing key is an error; see IsNotFound.
 func (c *Client) Get(ctx context.Context, key, read string) (out api.Value, err error) {
+	if err := check(key); err != nil {
+		return out, err
+	}
 	path := keyPath(key)
 	if read != "" {
 		path += "?read=" + url.QueryEscape(read)
@@ -36,21 +59,37 @@ func (c *Client) Get(ctx context.Context, key, read string) (out api.Value, err 
 
 // Put sets a key.
 func (c *Client) Put(ctx context.Context, key, value string) (out api.Index, err error) {
+	if err := check(key, value); err != nil {
+		return out, err
+	}
 	return out, c.write(ctx, request{method: "PUT", path: keyPath(key), in: api.Write{Value: value}, out: &out})
 }
 
 // Append adds to a key's value.
 func (c *Client) Append(ctx context.Context, key, value string) (out api.Appended, err error) {
+	if err := check(key, value); err != nil {
+		return out, err
+	}
 	return out, c.write(ctx, request{method: "POST", path: keyPath(key) + "/append", in: api.Write{Value: value}, out: &out})
 }
 
 // CAS sets a key if its value is the expected one; nil: if it is missing.
 func (c *Client) CAS(ctx context.Context, key string, expect *string, value string) (out api.Swapped, err error) {
+	values := []string{value}
+	if expect != nil {
+		values = append(values, *expect)
+	}
+	if err := check(key, values...); err != nil {
+		return out, err
+	}
 	return out, c.write(ctx, request{method: "POST", path: keyPath(key) + "/cas", in: api.Swap{Expect: expect, Value: value}, out: &out})
 }
 
 // Delete removes a key.
 func (c *Client) Delete(ctx context.Context, key string) (out api.Deleted, err error) {
+	if err := check(key); err != nil {
+		return out, err
+	}
 	return out, c.write(ctx, request{method: "DELETE", path: keyPath(key), out: &out})
 }
 

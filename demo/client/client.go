@@ -203,7 +203,7 @@ func (c *Client) try(ctx context.Context, addr string, q request, text []byte) e
 			return nil
 		}
 		if err := json.Unmarshal(body, q.out); err != nil {
-			return &Error{Status: res.StatusCode, Message: "the answer makes no sense: " + err.Error(), Outcome: api.Unknown}
+			return &Error{Status: res.StatusCode, Message: "the answer makes no sense: is " + addr + " a node of this cluster, and of this version?", Outcome: api.Unknown}
 		}
 		return nil
 	}

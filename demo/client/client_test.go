@@ -246,3 +246,31 @@ func TestPastDeadline(t *testing.T) {
 		t.Errorf("asked %s", n.log())
 	}
 }
+
+// TestNoTextIsRefused: JSON would carry what is no UTF-8 as something else, so that a put stores, and a cas compares, what nobody gave.
+func TestNoTextIsRefused(t *testing.T) {
+	n := newNode(t, func(int, *http.Request) (int, string) { return 200, `{"session":"77"}` })
+	c := dial(t, Config{}, n)
+	bad, good := "\xff", "v"
+	for name, call := range map[string]func(key, value string) error{
+		"put":     func(key, value string) error { _, err := c.Put(t.Context(), key, value); return err },
+		"append":  func(key, value string) error { _, err := c.Append(t.Context(), key, value); return err },
+		"cas":     func(key, value string) error { _, err := c.CAS(t.Context(), key, &good, value); return err },
+		"cas old": func(key, value string) error { _, err := c.CAS(t.Context(), key, &value, good); return err },
+		"get":     func(key, _ string) error { _, err := c.Get(t.Context(), key, ""); return err },
+		"delete":  func(key, _ string) error { _, err := c.Delete(t.Context(), key); return err },
+	} {
+		for want, args := range map[string][2]string{"key: not UTF-8": {bad, good}, "key: empty": {"", good}, "value: not UTF-8": {"k", bad}} {
+			if args[1] == bad && (name == "get" || name == "delete") {
+				continue // which have none
+			}
+			var e *Error
+			if err := call(args[0], args[1]); !errors.As(err, &e) || e.Status != 400 || e.Outcome != api.Refused || !strings.Contains(e.Message, want) {
+				t.Errorf("%s %q: %v, want %s", name, args, err, want)
+			}
+		}
+	}
+	if asked := n.log(); asked != "" {
+		t.Errorf("asked %s", asked)
+	}
+}

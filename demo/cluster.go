@@ -62,11 +62,10 @@ func clusterCommand() *cobra.Command {
 
 // config is what the flags and the file say together, or every fault in it.
 func (f *clusterFlags) config(given *pflag.FlagSet) (cfg config.Config, err error) {
-	levels := os.Getenv("TROUPE_LOG")
 	if f.file != "" {
-		cfg, err = config.Load(f.file, levels)
+		cfg, err = load(f.file)
 	} else {
-		cfg, err = config.Parse(nil, levels)
+		cfg, err = config.Parse(nil, os.Getenv("TROUPE_LOG"))
 	}
 	faults := config.Faults(err)
 	if f.data != "" {

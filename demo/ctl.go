@@ -127,7 +127,12 @@ func (k *ctl) dial(addrs ...string) (*client.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--ca: %w", err)
 	}
-	return client.New(client.Config{Addrs: addrs, Token: k.token, Timeout: k.timeout, TLS: secure})
+	c, err := client.New(client.Config{Addrs: addrs, Token: k.token, Timeout: k.timeout, TLS: secure})
+	var faults []error
+	for _, fault := range config.Faults(err) {
+		faults = append(faults, fmt.Errorf("--addr: %w", fault))
+	}
+	return c, errors.Join(faults...)
 }
 
 // closing is how long the end of the session may take. It would expire by itself.

@@ -133,7 +133,7 @@ func TestUsage(t *testing.T) {
 		{"clutser", `unknown command "clutser": did you mean cluster?`},
 		{"--wings 2", "unknown flag: --wings"},
 		{"cluster --nodes 0", "--nodes 0 is not from 1 to 9"},
-		{"cluster --nodes ten", "invalid argument"},
+		{"cluster --nodes ten", `--nodes: "ten" is not a whole number`},
 		{"cluster --nodes 10", "--nodes 10"},
 		{"cluster now", `"now"`},
 		{"cluster --http 8001 --raft x:y", `--http: "8001" is not host:port, like 127.0.0.1:7001` + "\n" + `demo: --raft: "x:y" has no port from 1 to 65535`},
@@ -144,17 +144,17 @@ func TestUsage(t *testing.T) {
 		{"cluster --config " + filepath.Join(dir, "absent.toml"), "absent.toml"},
 		{"node", "wants --config FILE and --id N"},
 		{"node --config " + good, "--id N"},
-		{"node --config " + good + " --id 2", "there is no node 2"},
-		{"node --config " + good + " --id one", "invalid argument"},
+		{"node --config " + good + " --id 2", "lists no node 2: there is 1"},
+		{"node --config " + good + " --id one", `--id: "one" is not a whole number`},
 		{"node --config " + filepath.Join(dir, "absent.toml") + " --id 1", "absent.toml"},
-		{"node --config " + bad + " --id 1", "demo: " + bad + ": line 1: unknown key colour\n" +
-			"demo: " + bad + ": chaos: no is neither true nor false\n" +
+		{"node --config " + bad + " --id 1", "demo: " + bad + ": line 1: unknown key colour: there are cluster, data, election_timeout, heartbeat_interval, snapshot_every, log, token, token_file, max_connections, max_answer_bytes, chaos, [tls], [[node]]\n" +
+			"demo: " + bad + ": chaos: \"no\" is neither true nor false\n" +
 			"demo: " + bad + ": node 1: raft: no address: write one like 127.0.0.1:7001\n" +
 			"demo: " + bad + `: node 1: http: "x" is not host:port, like 127.0.0.1:7001` + "\n"},
 		{"ctl", "wants a command"},
 		{"ctl fly", `unknown command of ctl "fly"`},
 		{"ctl get", "demo: ctl get wants K, got 0 arguments"},
-		{"ctl put k", "demo: ctl put wants K V, got 1 arguments"},
+		{"ctl put k", "demo: ctl put wants K V, got 1 argument"},
 		{"ctl cas k v", "wants K OLD NEW"},
 		{"ctl cas --missing k v w", "--missing K NEW"},
 		{"ctl log one two", "FROM: \"one\" is not a whole number from 0 on\ndemo: TO: \"two\""},

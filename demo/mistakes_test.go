@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -101,7 +102,7 @@ func TestCtlRefuses(t *testing.T) {
 		{[]string{"append", "", "v"}, "K: empty"},
 		{[]string{"cas", "", "a", "b"}, "K: empty"},
 		{[]string{"get", "--read", "stael", "k"}, `--read: "stael" is none of linearizable, lease and stale`},
-		{[]string{"get", "--raed", "stale", "k"}, "unknown flag: --raed; write -- before a key or value that begins so"},
+		{[]string{"get", "--raed", "stale", "k"}, "demo: ctl get: unknown flag: --raed: there are --help, --read, --addr, --ca, --timeout, --token; write -- before a key that begins so"},
 		{[]string{"put", "--tokn", "x"}, "unknown flag: --tokn"},
 		{[]string{"cas", "k", "--missing", "v"}, "--missing goes before K; to mean the value --missing, write -- before K"},
 		{[]string{"cas", "k", "v", "--missing"}, "--missing goes before K"},
@@ -121,6 +122,14 @@ func TestCtlRefuses(t *testing.T) {
 		{[]string{"add", "4", "h:99999", "h:8004"}, `RAFT_ADDR: "h:99999" has no port from 1 to 65535`},
 		{[]string{"add", "4", "h:0", "https://[::]:1"}, `HTTP_ADDR: other nodes cannot reach [::]`},
 		{[]string{"add", "4", "h:1", "h:1"}, `RAFT_ADDR and HTTP_ADDR are both h:1`},
+		{[]string{"remove", "3", "--forc"}, "demo: ctl remove: unknown flag: --forc: there are --force, --help, --addr, --ca, --timeout, --token\n"},
+		{[]string{"put", "k"}, "demo: ctl put wants K V, got 1 argument\n"},
+		{[]string{"--timeout", "5", "get", "k"}, `demo: ctl get: --timeout: "5" is not a duration like 10s or 500ms`},
+		{[]string{"get", "--read"}, "demo: ctl get: --read wants a value after it"},
+		{[]string{"--addr", "", "get", "k"}, `demo: --addr: "" is not an address like http://127.0.0.1:8001`},
+		{[]string{"--addr", "127.0.0.1:99999,h:1", "get", "k"}, `demo: --addr: "127.0.0.1:99999" is not an address like http://127.0.0.1:8001: its port is not from 1 to 65535`},
+		{[]string{"--addr", "127.0.0.1:8001/v1", "get", "k"}, `demo: --addr: "127.0.0.1:8001/v1" is not an address like http://127.0.0.1:8001`},
+		{[]string{"--ca", "/nowhere.pem", "get", "k"}, "demo: --ca: open /nowhere.pem"},
 		{[]string{"--token", "a\nb", "get", "k"}, "--token: it cannot be sent in a header"},
 		{[]string{"pu", "k", "v"}, `demo: unknown command of ctl "pu": did you mean put?`},
 		{[]string{"delete", "k"}, `unknown command of ctl "delete": did you mean del?`},
@@ -147,6 +156,31 @@ func TestAddressFlags(t *testing.T) {
 			"demo: --resp: \"h:port\" has no port from 1 to 65535\ndemo: --raft: \"127.0.0.1\" is not host:port, like 127.0.0.1:7001\n",
 		"cluster --http 127.0.0.1:65535": "demo: --http: node 2 of 3 would have port 65536, which is above 65535: begin lower\n",
 		"cluster --raft x":               "demo: --raft: \"x\" is not host:port, like 127.0.0.1:7001\n",
+	} {
+		var out, err bytes.Buffer
+		if status := run(strings.Fields(line), &out, &err); status != 2 || err.String() != want {
+			t.Errorf("%s: status %d\n%swant %s", line, status, &err, want)
+		}
+	}
+}
+
+// TestFlagsInWords: what is wrong with a flag's value is said in its user's words.
+func TestFlagsInWords(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "c.toml")
+	overwrite(t, file, "[[node]]\nid = 1\nraft = \"127.0.0.1:7001\"\nhttp = \"127.0.0.1:8001\"\n[[node]]\nid = 2\nraft = \"127.0.0.1:7002\"\nhttp = \"127.0.0.1:8002\"\n")
+	for line, want := range map[string]string{
+		"cluster --nodes x":                     "demo: cluster: --nodes: \"x\" is not a whole number\n",
+		"--nodes":                               "demo: --nodes wants a value after it\n",
+		"cluster --chaos=maybe":                 "demo: cluster: --chaos: \"maybe\" is not true or false\n",
+		"cluster --node 3":                      "demo: cluster: unknown flag: --node: there are --chaos, --config, --data, --help, --http, --nodes, --raft, --resp\n",
+		"cluster --config " + dir + "/none":     "demo: --config: open " + dir + "/none: no such file or directory\n",
+		"node":                                  "demo: node wants --config FILE and --id N\n",
+		"node --config " + file:                 "demo: node wants --id N: " + file + " lists the nodes 1, 2\n",
+		"node --config " + file + " --id 3":     "demo: --id: " + file + " lists no node 3: there are 1, 2\n",
+		"node --config " + file + " --id -1":    "demo: node: --id: \"-1\" is not a whole number\n",
+		"node --id 1":                           "demo: node wants --config FILE and --id N\n",
+		"node --config " + dir + "/none --id 1": "demo: --config: open " + dir + "/none: no such file or directory\n",
 	} {
 		var out, err bytes.Buffer
 		if status := run(strings.Fields(line), &out, &err); status != 2 || err.String() != want {

@@ -101,6 +101,9 @@ func counted(c *cobra.Command, given, names []string) error {
 	if len(given) > len(names) && slices.ContainsFunc(names, func(name string) bool { return name == "V" || name == "NEW" }) {
 		wants += " (a value with spaces in quotes)"
 	}
+	if len(given) == 1 {
+		return usage("%s wants %s, got 1 argument", where(c), wants)
+	}
 	return usage("%s wants %s, got %d arguments", where(c), wants, len(given))
 }
 
@@ -118,14 +121,47 @@ func flagFault(c *cobra.Command, err error) error {
 	if where(c) != "" {
 		in = where(c) + ": "
 	}
+	var none *pflag.NotExistError
+	var empty *pflag.ValueRequiredError
+	var wrong *pflag.InvalidValueError
 	switch {
-	case !strings.HasPrefix(err.Error(), "unknown"):
-		return usage("%s%w", in, err)
-	case strings.HasPrefix(in, "ctl "):
-		return usage("%s%w; write -- before a key or value that begins so; --help lists the flags", in, err)
-	default:
-		return usage("%s%w; --help lists the flags", in, err)
+	case errors.As(err, &none):
+		more := ""
+		if strings.HasPrefix(c.Use, "get ") || strings.HasPrefix(c.Use, "put ") || strings.HasPrefix(c.Use, "append ") || strings.HasPrefix(c.Use, "cas ") || strings.HasPrefix(c.Use, "del ") {
+			more = "; write -- before a key that begins so"
+		}
+		return usage("%s%w: there are %s%s", in, err, flags(c), more)
+	case errors.As(err, &empty):
+		return usage("%s--%s wants a value after it", in, empty.GetFlag().Name)
+	case errors.As(err, &wrong):
+		return usage("%s--%s: %q is not %s", in, wrong.GetFlag().Name, wrong.GetValue(), flagWants(wrong.GetFlag()))
 	}
+	return usage("%s%w", in, err)
+}
+
+// flagWants says what a flag's value is.
+func flagWants(f *pflag.Flag) string {
+	switch f.Value.Type() {
+	case "bool":
+		return "true or false"
+	case "duration":
+		return "a duration like 10s or 500ms"
+	default:
+		return "a whole number"
+	}
+}
+
+// flags lists the flags of a command.
+func flags(c *cobra.Command) string {
+	var names []string
+	see := func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, "--"+f.Name)
+		}
+	}
+	c.LocalFlags().VisitAll(see)
+	c.InheritedFlags().VisitAll(see)
+	return strings.Join(names, ", ")
 }
 
 // unknown says that there is no such command, and which one may have been meant.

@@ -60,14 +60,21 @@ func New(cfg Config) (*Client, error) {
 	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
 	addrs := make([]string, 0, len(cfg.Addrs))
 	var faults []error
-	for _, addr := range cfg.Addrs {
+	for _, given := range cfg.Addrs {
+		addr := given
 		if !strings.Contains(addr, "://") {
 			addr = "http://" + addr
 		}
 		u, err := url.Parse(addr)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
-			faults = append(faults, fmt.Errorf("%q is not an address like http://127.0.0.1:8001", addr))
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+			faults = append(faults, fmt.Errorf("%q is not an address like http://127.0.0.1:8001", given))
 			continue
+		}
+		if port := u.Port(); port != "" {
+			if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+				faults = append(faults, fmt.Errorf("%q is not an address like http://127.0.0.1:8001: its port is not from 1 to 65535", given))
+				continue
+			}
 		}
 		addrs = append(addrs, u.Scheme+"://"+u.Host)
 	}

@@ -117,9 +117,9 @@ http = "127.0.0.1:99999"
 port = 3
 `), "")
 	want := []string{
-		"line 1: unknown key colour",
-		"line 12: unknown key tls.sni",
-		"line 25: unknown key node.port",
+		"line 1: unknown key colour: there are cluster, data, election_timeout, heartbeat_interval, snapshot_every, log, token, token_file, max_connections, max_answer_bytes, chaos, [tls], [[node]]",
+		"line 12: unknown key tls.sni: there are ca, cert, key, http_cert, http_key",
+		"line 25: unknown key node.port: there are id, raft, http, resp, join",
 		"data is empty",
 		"election_timeout: 150ms is not above 300ms",
 		"heartbeat_interval 200ms is more than a third of the shortest election timeout 300ms",
@@ -127,7 +127,7 @@ port = 3
 		`log: "loud" is no level`,
 		`log: "cinema" is no module`,
 		"token: 7 is not a string",
-		"chaos: yes is neither true nor false",
+		`chaos: "yes" is neither true nor false`,
 		"tls: ca, cert and key go together",
 		"tls: http_cert and http_key go together",
 		"node 1 of the file has no id",

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -77,7 +79,7 @@ func Parse(text []byte, levels string) (Config, error) {
 	case errors.As(err, &unknown):
 		for _, e := range unknown.Errors {
 			row, _ := e.Position()
-			f.add("line %d: unknown key %s", row, dotted(e.Key()))
+			f.add("line %d: unknown key %s: there are %s", row, dotted(e.Key()), known(e.Key()))
 		}
 	case errors.As(err, &wrong):
 		row, column := wrong.Position()
@@ -100,6 +102,39 @@ func dotted(key toml.Key) (name string) {
 		name += part
 	}
 	return name
+}
+
+// known are the keys that may stand where an unknown one stands.
+func known(key toml.Key) string {
+	of := reflect.TypeFor[document]()
+	if len(key) > 1 {
+		switch key[0] {
+		case "tls":
+			of = reflect.TypeFor[tlsTable]()
+		case "node":
+			of = reflect.TypeFor[nodeTables]()
+		}
+	}
+	var names []string
+	for i := range of.NumField() {
+		name := of.Field(i).Tag.Get("toml")
+		switch {
+		case name == "tls":
+			name = "[tls]"
+		case name == "node":
+			name = "[[node]]"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// quoted is a value of the file as it stands there.
+func quoted(value any) string {
+	if text, ok := value.(string); ok {
+		return strconv.Quote(text)
+	}
+	return fmt.Sprint(value)
 }
 
 func (d document) config(f *faults, levels string) Config {
@@ -146,7 +181,7 @@ func text(f *faults, key string, value any, otherwise string) string {
 	case string:
 		return v
 	default:
-		f.add("%s: %v is not a string", key, v)
+		f.add("%s: %v is not a string: write it in quotes", key, v)
 		return otherwise
 	}
 }
@@ -207,7 +242,7 @@ func token(f *faults, written, file string) string {
 func boolean(f *faults, key string, value any) bool {
 	v, ok := value.(bool)
 	if !ok && value != nil {
-		f.add("%s: %v is neither true nor false", key, value)
+		f.add("%s: %s is neither true nor false", key, quoted(value))
 	}
 	return v
 }
@@ -218,7 +253,7 @@ func number(f *faults, key string, value any, otherwise uint64) uint64 {
 	}
 	v, ok := value.(int64)
 	if !ok || v < 0 {
-		f.add("%s: %v is not a whole number from 0 on", key, value)
+		f.add("%s: %s is not a whole number from 0 on", key, quoted(value))
 		return otherwise
 	}
 	return uint64(v)
@@ -231,7 +266,7 @@ func duration(f *faults, key string, value any, otherwise time.Duration) time.Du
 	s, _ := value.(string)
 	d, err := time.ParseDuration(s)
 	if err != nil || d <= 0 {
-		f.add("%s: %v is not a positive duration like \"50ms\"", key, value)
+		f.add("%s: %s is not a positive duration like \"50ms\"", key, quoted(value))
 		return otherwise
 	}
 	return d
@@ -241,7 +276,7 @@ func timeout(f *faults, value any) election.Timeout {
 	t := Default().ElectionTimeout
 	pair, _ := value.([]any)
 	if len(pair) != 2 {
-		f.add("election_timeout: %v is not two durations like [\"150ms\", \"300ms\"]", value)
+		f.add("election_timeout: %s is not two durations like [\"150ms\", \"300ms\"]", quoted(value))
 		return t
 	}
 	return election.Timeout{

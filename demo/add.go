@@ -30,7 +30,7 @@ func (k *ctl) add(ctx context.Context, a []string) error {
 		return k.change(ctx, api.Change{Add: m, Force: k.force})
 	}
 	if _, err := k.ChangeMembers(ctx, api.Change{Add: m}); err != nil && !k.learns(ctx, *m) {
-		return err
+		return hinted(err)
 	}
 	return k.members(k.promoted(ctx, id))
 }
@@ -91,7 +91,7 @@ func (k *ctl) promoted(ctx context.Context, id uint64) (out api.Membership, err 
 			refused = err
 		}
 		if stands {
-			return out, fmt.Errorf("node %d was added as a learner and stays one: %w", id, refused)
+			return out, fmt.Errorf("node %d was added as a learner and stays one: %w; once it runs repeat the command, or take it out with ctl remove %d", id, refused, id)
 		}
 		select {
 		case <-time.After(addPoll):

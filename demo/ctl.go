@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -216,7 +217,7 @@ func (k *ctl) transfer(ctx context.Context, a []string) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	return k.say(k.Transfer(ctx, to), "leader %d\n", to)
+	return k.say(hinted(k.Transfer(ctx, to)), "leader %d\n", to)
 }
 
 func (k *ctl) remove(ctx context.Context, a []string) error {
@@ -245,7 +246,16 @@ func (k *ctl) readmit(ctx context.Context, a []string) error {
 
 func (k *ctl) change(ctx context.Context, change api.Change) error {
 	out, err := k.ChangeMembers(ctx, change)
-	return k.members(out, err)
+	return k.members(out, hinted(err))
+}
+
+// hinted says where to look when a node was named that is not there, or is something else.
+func hinted(err error) error {
+	var answer *client.Error
+	if errors.As(err, &answer) && answer.Status == http.StatusBadRequest {
+		return fmt.Errorf("%w; ctl status lists the members", err)
+	}
+	return err
 }
 
 // members prints a membership that came into force.

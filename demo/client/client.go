@@ -134,6 +134,7 @@ func (c *Client) do(ctx context.Context, q request) error {
 	}
 	at, rounds := c.start(), 0
 	var doubt, said error // said: a node's last word
+	silent := &unheard{addrs: c.cfg.Addrs}
 	for tried := 1; ; tried++ {
 		err := c.try(ctx, c.cfg.Addrs[at], q, text)
 		var answered *Error
@@ -154,6 +155,7 @@ func (c *Client) do(ctx context.Context, q request) error {
 		if answered != nil {
 			said = err
 		}
+		silent.note(c.cfg.Addrs[at], err)
 		at = (at + 1) % len(c.cfg.Addrs)
 		if tried%len(c.cfg.Addrs) != 0 && answered == nil {
 			continue // another node may be up
@@ -162,7 +164,7 @@ func (c *Client) do(ctx context.Context, q request) error {
 		select {
 		case <-time.After(pauses.After(rounds)):
 		case <-ctx.Done():
-			return cmp.Or(doubt, said, err)
+			return cmp.Or(doubt, said, error(silent))
 		}
 	}
 }
@@ -234,7 +236,7 @@ func lost(q request, err error) error {
 	if q.method == http.MethodGet || errors.As(err, &op) && op.Op == "dial" {
 		return err
 	}
-	return &Error{Message: err.Error(), Outcome: api.Unknown}
+	return &Error{Message: "the connection broke: " + plainly(err), Outcome: api.Unknown}
 }
 
 func (c *Client) start() int {

@@ -274,3 +274,42 @@ func TestNoTextIsRefused(t *testing.T) {
 		t.Errorf("asked %s", asked)
 	}
 }
+
+// TestSilentNodesAreNamed: when none answers, the error says of each what became of it.
+func TestSilentNodesAreNamed(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := l.Addr().String()
+	l.Close()
+	if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, "I speak otherwise\r\n\r\n")
+			conn.Close()
+		}
+	}()
+	plain := newNode(t, func(int, *http.Request) (int, string) { return 200, `{}` })
+	c, err := New(Config{Addrs: []string{gone, l.Addr().String(), "https://" + plain.Listener.Addr().String()}, Timeout: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Status(t.Context())
+	for _, want := range []string{"no node answers: ", "http://" + gone + ": connection refused", l.Addr().String() + ": what answers there speaks no HTTP: is it the node's http address?", plain.Listener.Addr().String() + ": it serves http://, not https://"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	var op *net.OpError
+	if !errors.As(err, &op) {
+		t.Error("the reason is lost")
+	}
+}

@@ -104,8 +104,5 @@ func durioBody(text []byte) (key, value string, err error) {
 			return "", "", wrong
 		}
 	}
-	if err := checkKey(key); err != nil {
-		return "", "", err
-	}
 	return key, value, nil
 }

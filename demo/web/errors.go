@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/demo/api"
@@ -37,7 +38,8 @@ func malformed(format string, args ...any) error {
 
 var (
 	errNoKey    = &fault{status: http.StatusNotFound, words: "no such key"}
-	errTooLarge = &fault{status: http.StatusRequestEntityTooLarge, words: fmt.Sprintf("a key has at most %d bytes, a value at most %d", kv.MaxKey, kv.MaxValue)}
+	errTooLarge = &fault{status: http.StatusRequestEntityTooLarge, words: fmt.Sprintf("the body has more than %d bytes; a key has at most %d, a value at most %d", maxBody, kv.MaxKey, kv.MaxValue)}
+	errGrown    = &fault{status: http.StatusRequestEntityTooLarge, words: fmt.Sprintf("value: with what is there it would be longer than it may be: at most %d bytes", kv.MaxValue)}
 	errBinary   = &fault{status: http.StatusUnprocessableEntity, words: "not UTF-8: use RESP"}
 	errCommand  = &fault{status: http.StatusBadRequest, words: "the state machine does not know this command"}
 )
@@ -94,7 +96,8 @@ func (s *Server) refusal(err error) reply {
 	if !errors.As(err, &f) {
 		_, f = s.judge(err, false)
 	}
-	body := api.Error{Error: f.words, Outcome: cmp.Or(f.outcome, api.Refused), Leader: uint64(s.Group.Status().Leader)}
+	body := api.Error{Error: strings.TrimPrefix(strings.TrimPrefix(f.words, "raft: "), "actors: "), // whose packages are nothing to clients
+		Outcome: cmp.Or(f.outcome, api.Refused), Leader: uint64(s.Group.Status().Leader)}
 	out := encode(body)
 	out.status, out.applied = f.status, f.outcome == api.Applied
 	if f.status == http.StatusTooManyRequests {

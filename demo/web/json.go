@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -41,8 +42,11 @@ func body(r *http.Request, limit int64) ([]byte, error) {
 	if errors.Is(err, errBodies) {
 		return nil, err
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, malformed("the body did not arrive in time")
+	}
 	if err != nil {
-		return nil, malformed("the body cannot be read: %v", err)
+		return nil, malformed("the body cannot be read: %s", strings.TrimPrefix(err.Error(), "http: "))
 	}
 	return b.b, nil
 }

@@ -194,8 +194,8 @@ func decodeValue(text []byte, into any, fields []string) error {
 
 // propose has a command replicated and applied, within the session that the request's headers name.
 func (s *Server) propose(r *http.Request, text []byte, c kv.Command, answer func(raft.Index, kv.Result) any) reply {
-	if len(c.Key) > kv.MaxKey || len(c.Value) > kv.MaxValue || len(c.Expect) > kv.MaxValue {
-		return s.refusal(errTooLarge)
+	if err := cmp.Or(checkKey(c.Key), tooLong("value", len(c.Value), kv.MaxValue), tooLong("expect", len(c.Expect), kv.MaxValue)); err != nil {
+		return s.refusal(err)
 	}
 	session, seq, err := sessionOf(r)
 	if err != nil {
@@ -212,7 +212,7 @@ func (s *Server) propose(r *http.Request, text []byte, c kv.Command, answer func
 		case err != nil:
 			return nil, err
 		case out.Fault == kv.TooLarge:
-			return nil, errTooLarge
+			return nil, errGrown
 		case out.Fault != kv.OK:
 			return nil, errCommand
 		}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"path"
@@ -107,8 +108,14 @@ func checkKey(key string) error {
 		return errEmptyKey
 	case !utf8.ValidString(key):
 		return malformed("key: not UTF-8")
-	case len(key) > kv.MaxKey:
-		return errTooLarge
 	}
-	return nil
+	return tooLong("key", len(key), kv.MaxKey)
+}
+
+// tooLong refuses what has more than so many bytes.
+func tooLong(field string, length, most int) error {
+	if length <= most {
+		return nil
+	}
+	return &fault{status: http.StatusRequestEntityTooLarge, words: fmt.Sprintf("%s: %d bytes, at most %d", field, length, most)}
 }

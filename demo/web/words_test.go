@@ -343,3 +343,17 @@ func TestServersOwnErrors(t *testing.T) {
 		checkError(t, "plain HTTP to HTTPS", got, "this address serves https://", api.Refused)
 	}
 }
+
+// TestErrorsNameNoPackage: in which of our packages an error came about is nothing to a client.
+func TestErrorsNameNoPackage(t *testing.T) {
+	f := newFake(1, 1)
+	f.transfer = func(raft.NodeID) error { return &raft.InvalidTransferError{To: 9} }
+	f.change = func(actors.Change) error { return actors.ErrChangeInProgress }
+	at := serve(t, f, nil)
+	for path, body := range map[string]string{"/v1/transfer": `{"to":9}`, "/v1/members": `{"remove":9}`} {
+		got := ask(t, "POST", at+path, body)
+		if strings.Contains(got.body, "raft: ") || strings.Contains(got.body, "actors: ") {
+			t.Errorf("%s: %s", path, got.body)
+		}
+	}
+}

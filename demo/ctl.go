@@ -104,7 +104,7 @@ func (k *ctl) command(name, short string, do func(context.Context, []string) err
 				return &usageError{err}
 			}
 			defer k.disconnect()
-			return do(c.Context(), given)
+			return advised(do(c.Context(), given))
 		},
 	}
 	c.Flags().SetInterspersed(false)
@@ -116,7 +116,9 @@ func (k *ctl) connect(c *cobra.Command) (err error) {
 	if k.timeout <= 0 {
 		return fmt.Errorf("--timeout %v is not positive", k.timeout)
 	}
-	if err := api.CheckToken(k.token); err != nil {
+	if err := api.CheckToken(k.token); err != nil && !c.Flags().Changed("token") {
+		return fmt.Errorf("TROUPE_TOKEN: %w", err)
+	} else if err != nil {
 		return fmt.Errorf("--token: %w", err)
 	}
 	k.Client, err = k.dial(strings.Split(k.addr, ",")...)
@@ -247,6 +249,15 @@ func (k *ctl) readmit(ctx context.Context, a []string) error {
 func (k *ctl) change(ctx context.Context, change api.Change) error {
 	out, err := k.ChangeMembers(ctx, change)
 	return k.members(out, hinted(err))
+}
+
+// advised says what to do about a refusal that every command may get.
+func advised(err error) error {
+	var answer *client.Error
+	if errors.As(err, &answer) && answer.Status == http.StatusUnauthorized {
+		return fmt.Errorf("%w: give --token, or set TROUPE_TOKEN", err)
+	}
+	return err
 }
 
 // hinted says where to look when a node was named that is not there, or is something else.

@@ -188,3 +188,19 @@ func TestFlagsInWords(t *testing.T) {
 		}
 	}
 }
+
+// TestTokenAdvice: who lacks the token, or has one that cannot be sent, is told where it is given.
+func TestTokenAdvice(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = io.WriteString(w, `{"error":"a token is needed","outcome":"refused","leader":1}`)
+	}))
+	t.Cleanup(server.Close)
+	for token, want := range map[string]string{"": "demo: a token is needed: give --token, or set TROUPE_TOKEN\n", "a\nb": "demo: TROUPE_TOKEN: it cannot be sent in a header"} {
+		t.Setenv("TROUPE_TOKEN", token)
+		var out, err bytes.Buffer
+		if status := run([]string{"ctl", "--addr", server.URL, "put", "k", "v"}, &out, &err); status == 0 || !strings.HasPrefix(err.String(), want) {
+			t.Errorf("%q: status %d, %s want %s", token, status, &err, want)
+		}
+	}
+}

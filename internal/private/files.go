@@ -29,12 +29,12 @@ type files struct{ vfs.FS }
 
 // Create implements vfs.FS.
 func (d files) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	err := touch(name, os.O_EXCL)
+	err := begin(name)
 	for errors.Is(err, fs.ErrExist) { // removed, as Pebble does it, since it may have another name by which it is kept
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		err = touch(name, os.O_EXCL)
+		err = begin(name)
 	}
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (d files) Create(name string, category vfs.DiskWriteCategory) (vfs.File, er
 
 // OpenReadWrite implements vfs.FS.
 func (d files) OpenReadWrite(name string, category vfs.DiskWriteCategory, options ...vfs.OpenOption) (vfs.File, error) {
-	if err := touch(name, 0); err != nil {
+	if err := begin(name); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	return d.FS.OpenReadWrite(name, category, options...)
@@ -52,7 +52,7 @@ func (d files) OpenReadWrite(name string, category vfs.DiskWriteCategory, option
 
 // Lock implements vfs.FS.
 func (d files) Lock(name string) (io.Closer, error) {
-	if err := touch(name, 0); err != nil {
+	if err := begin(name); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	return d.FS.Lock(name)
@@ -66,9 +66,9 @@ func (d files) MkdirAll(dir string, mode os.FileMode) error {
 // Unwrap implements vfs.FS.
 func (d files) Unwrap() vfs.FS { return d.FS }
 
-// touch makes an empty file, unless there is one.
-func touch(name string, flag int) error {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|flag, fileMode)
+// begin makes an empty file. One that is there is an error and is not opened: closing it would give up the lock that this process may hold on it.
+func begin(name string) error {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
 		return err
 	}

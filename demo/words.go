@@ -76,7 +76,7 @@ func arguments(c *cobra.Command, given []string, names []string) ([]string, erro
 				faults = append(faults, fmt.Errorf("%s: not UTF-8: HTTP carries text only", name))
 			}
 			if name == "K" && given[i] == "" {
-				faults = append(faults, errors.New("K: empty: a key has one byte at least"))
+				faults = append(faults, fmt.Errorf("%s: empty: a key has one byte at least", name))
 			}
 		}
 	}

@@ -39,6 +39,8 @@ const (
 	// Votes, heartbeats, chunks of snapshots, repeated appends and the answers to all of these: of the most that are on their way for half a second, the
 	// longest that a link takes, heartbeats, there are ten.
 	perLink = 64
+	// A disk stalls for up to a second, in which each snapshot that a follower is sent, of ten entries, is three writes.
+	perStall = 2 * perLink
 	// A follower that answers late is sent what the others commit meanwhile, and so is a disk that is slow: half a second of what these
 	// clients write is less, with a snapshot of what they have written on top.
 	lateBytes = 1 << 20
@@ -208,7 +210,7 @@ func (s *Sim) boundDisk(l *life) {
 	}
 	// What is full waits for its turn, until somebody has all that was gathered synced: it is bounded as writes.
 	s.reaches(&s.most.Flights, len(d.flights)-full, s.limits.flights+outOfTurn, "syncs before the disk", l.node.id)
-	s.reaches(&s.most.Writes, writes, (1+len(s.neighbours))*(s.limits.messages+perLink+s.limits.entries)+l.backlog, "writes before the disk", l.node.id)
+	s.reaches(&s.most.Writes, writes, (1+len(s.neighbours))*(s.limits.messages+perStall+s.limits.entries)+l.backlog, "writes before the disk", l.node.id)
 	s.reaches(&s.most.Unsynced, bytes, lateBytes, "bytes before the disk", l.node.id)
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -35,6 +36,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	var wrong *usageError
 	if !errors.As(err, &wrong) {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			err = fmt.Errorf("%w: another process listens there: stop it, or name another address", err)
+		}
 		say(stderr, lastWords, "demo:", oneLine(err))
 		return exitFailed
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -201,6 +202,28 @@ func TestTokenAdvice(t *testing.T) {
 		var out, err bytes.Buffer
 		if status := run([]string{"ctl", "--addr", server.URL, "put", "k", "v"}, &out, &err); status == 0 || !strings.HasPrefix(err.String(), want) {
 			t.Errorf("%q: status %d, %s want %s", token, status, &err, want)
+		}
+	}
+}
+
+// TestUsedPort: who starts a second cluster beside the first is told what is in the way.
+func TestUsedPort(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, flag := range []string{"--http", "--raft"} {
+		flags := map[string]string{"--http": "127.0.0.1:0", "--raft": "127.0.0.1:0", "--resp": "", "--nodes": "1", "--data": t.TempDir()}
+		flags[flag] = l.Addr().String()
+		words := []string{"cluster"}
+		for name, value := range flags {
+			words = append(words, name+"="+value)
+		}
+		var out, said bytes.Buffer
+		status := run(words, &out, &said)
+		if status != 1 || !strings.Contains(said.String(), l.Addr().String()) || !strings.Contains(said.String(), "address already in use: another process listens there: stop it, or name another address\n") {
+			t.Errorf("%s: status %d %s%s", flag, status, &out, &said)
 		}
 	}
 }

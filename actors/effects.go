@@ -178,7 +178,7 @@ func (r *replica) committed(to raft.EntryID) {
 		r.ctx.Send(r.syncer, &replication.Advance{Term: r.leader.Term, Commit: to.Index})
 		r.ctx.Send(r.host.heartbeat, &heartbeat.Advance{Group: r.cfg.Group, Term: r.leader.Term, Commit: to})
 	}
-	r.settle(to.Index)
+	r.settle()
 	r.change.committed(r, to.Index)
 	r.handOver()
 	r.watchProgress(idle)

@@ -111,7 +111,7 @@ func (r *replica) begin(node *raft.Node, snapshot raft.SnapshotMeta, bytes int) 
 	r.publish()
 	r.host.guard.inForce(node.Membership())
 	r.settled, r.settledAt, r.toldBack = undropped(node.MembershipAt(r.commit.Index), node.Membership()), 0, false
-	r.settle(r.commit.Index)
+	r.settle()
 	r.greetAll()
 	r.identityMoved(r.host.cfg.Node)
 	if sole(r.effective.Membership, r.host.cfg.Node) {

@@ -168,6 +168,7 @@ func (r *replica) receiveWork(message any) {
 		r.receivePeer(m)
 	case *persister.Persisted:
 		r.step(raft.Persisted(m.Ack), nil)
+		r.settle()
 	case *persister.Compacted:
 		r.compacted(m)
 	case *replication.Matched:

@@ -8,13 +8,17 @@ import (
 )
 
 // settle follows the memberships that are committed by now, one by one: who was taken out and put in again at once is forgotten all the same. Those
-// that the disk held may have been followed before the restart: of them only the latest is.
-func (r *replica) settle(to raft.Index) {
-	at := r.node.MembershipIndex()
+// that the disk held may have been followed before the restart: of them only the latest is. Those that it does not hold yet have to wait, be they
+// committed by others: a crash would leave PEERS ahead of the log, and the start after it would follow an earlier membership once more.
+func (r *replica) settle() {
+	at, to := r.node.MembershipIndex(), min(r.commit.Index, r.node.Durable())
+	if r.settledAt == at+1 || r.node.Snapshot().Index > r.restarts.Index {
+		return
+	}
 	for _, c := range r.node.ChangesIn(max(r.settledAt, r.found.last+1), min(to, at-1)) {
 		r.settleOn(c)
 	}
-	if at > to || r.settledAt == at+1 {
+	if at > to {
 		return
 	}
 	r.settleOn(raft.Change{Index: at, Membership: r.node.Membership()})
@@ -24,8 +28,24 @@ func (r *replica) settle(to raft.Index) {
 }
 
 func (r *replica) settleOn(c raft.Change) {
-	r.host.guard.settled(r.cfg.Group, r.settled, c.Membership)
+	before := r.settled
+	if c.Index <= r.found.last {
+		before = naming(before, c.Membership)
+	}
+	r.host.guard.settled(r.cfg.Group, before, c.Membership)
 	r.settled, r.settledAt = c.Membership, c.Index+1
+}
+
+// naming is a membership that names the folders that a later one does, too. Those of one that the disk held at the start are no news.
+func naming(before, later raft.Membership) raft.Membership {
+	named := slices.DeleteFunc(slices.Clone(later.Members), func(m raft.Member) bool { return m.Store == 0 })
+	for _, m := range before.Members {
+		if !slices.ContainsFunc(named, func(n raft.Member) bool { return n.ID == m.ID }) {
+			named = append(named, m)
+		}
+	}
+	before.Members = named
+	return before
 }
 
 // settled follows a membership that is committed: folders that it names are let in, and nodes that it drops are forgotten, unless another group
@@ -45,12 +65,26 @@ func (g *guard) settled(group raft.GroupID, before, now raft.Membership) {
 	}
 	for _, m := range now.Members {
 		if m.ID != g.host.cfg.Node {
-			a := g.met[m.ID].Readmit(m.Store, g.entered[m.ID])
+			a := g.met[m.ID]
+			if was, _ := before.Member(m.ID); was.Store != m.Store || !g.letInElsewhere(group, m.ID) {
+				a = a.Readmit(m.Store, g.entered[m.ID])
+			}
 			a.Stranger = false
 			_ = g.remember(m.ID, a)
 			g.meetAgain(m.ID)
 		}
 	}
+}
+
+// letInElsewhere reports whether another group here has let in the folder by which a node is known, or may have. That holds while this one goes on naming
+// another folder: which was the last is not known, but that what is no news was followed before. The caller holds the lock.
+func (g *guard) letInElsewhere(group raft.GroupID, node raft.NodeID) bool {
+	known := g.met[node]
+	return known.Readmitted && slices.ContainsFunc(g.host.running(), func(other *Group) bool {
+		s := other.Status()
+		names := func(m MemberStatus) bool { return m.ID == node && m.Store == known.Store }
+		return other.id != group && (s.Phase != Running || slices.ContainsFunc(s.Members, names))
+	})
 }
 
 // dropped reports whether a node was taken out between two memberships. The folder that one names for it goes only with the node:

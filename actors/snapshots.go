@@ -88,6 +88,7 @@ func (r *replica) restartFrom(meta raft.SnapshotMeta) {
 	if meta.Index > r.restarts.Index {
 		r.restarts = meta
 		r.ctx.Send(r.snapshotter, &snapshotter.Kept{Meta: meta})
+		r.settle()
 	}
 }
 

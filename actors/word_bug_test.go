@@ -53,3 +53,40 @@ func TestWordOfAnOlderCopyDecidesNothing(t *testing.T) {
 	c.readmit(back)
 	c.converge(want)
 }
+
+// So does a clone, beside the original: it, too, remembers others as they were when it was made.
+func TestWordOfACloneDecidesNothing(t *testing.T) {
+	c := newCluster(t, 3)
+	want := c.fill("a", 3)
+	lead, back := c.leader().id, c.follower().id
+	again := c.third(lead, back)
+	copied := filepath.Join(t.TempDir(), "copy")
+	c.stop(back)
+	copyFolder(t, c.folder(back), copied)
+	c.restart(back)
+	c.converge(want)
+
+	m := raft.Member{ID: again, Addr: c.addrs[again]}
+	c.change(actors.Change{Remove: []raft.NodeID{again}})
+	c.stop(again)
+	c.wipe(again)
+	c.startHost(again)
+	c.startGroup(again, nil)
+	c.change(actors.Change{AddLearners: []raft.Member{m}})
+	c.change(actors.Change{Promote: []raft.NodeID{again}})
+	want = append(want, c.fill("b", 3)...)
+	c.converge(want)
+	await(t, "it has met the other's new folder", func() bool { return c.knowsFolder(back, again) && c.knowsFolder(again, back) })
+	await(t, "all are connected", func() bool { return c.knows(again, back) && c.knows(lead, back) })
+
+	c.stop(lead)
+	startedAs(t, copied, c.folder(back))
+	clone := c.clone(back, copied)
+	await(t, "the clone is told", func() bool { return clone.group.Status().Trouble != nil })
+	want = append(want, c.fill("c", 3)...)
+	if s := c.nodes[again].group.Status(); s.Trouble != nil || s.Doubt {
+		t.Errorf("node %d is in doubt: %t, %v", again, s.Doubt, s.Trouble)
+	}
+	c.restart(lead)
+	c.converge(want)
+}

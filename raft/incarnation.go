@@ -95,8 +95,11 @@ func (a Acquaintance) Greet(i Incarnation, p Prober) (Standing, error) {
 }
 
 // Believes reports whether a server heeds what a start of another one makes of it. An older copy is not heeded: what it remembers of others
-// is from before what the server knows of the copy itself, and whoever was somebody else then may be a member now.
-func (a Acquaintance) Believes(judge Incarnation) bool { return a.Judge(judge, false) != Older }
+// is from before what the server knows of the copy itself, and whoever was somebody else then may be a member now. That holds for a fork's as well.
+func (a Acquaintance) Believes(judge Incarnation) bool {
+	a.Forked = false
+	return a.Judge(judge, false) != Older
+}
 
 // Meet returns what a server knows of another one once that has greeted it as i with standing s. Counted: somebody has let i in already.
 // What does not count changes nothing, except that a copy which others have let in leaves nobody whose answers could be believed.

@@ -44,6 +44,11 @@ func TestBelieves(t *testing.T) {
 		if got := known.Believes(judge); got != want {
 			t.Errorf("%+v: %t", judge, got)
 		}
+		forked := known
+		forked.Forked = true
+		if got := forked.Believes(judge); got != want {
+			t.Errorf("%+v of a fork: %t", judge, got)
+		}
 		if !(Acquaintance{}).Believes(judge) {
 			t.Errorf("%+v is not believed by who knows nobody", judge)
 		}

@@ -105,7 +105,8 @@ func (c *Config) greeting(to raft.NodeID) (p person, err error) {
 	return p, nil
 }
 
-// told passes on what a caller knows of this node.
+// told passes on what a caller knows of this node. It is not heard before the caller is known to be no copy: that knows others as they were when it was made.
+// Nor is one that only asks, which does not say who it is.
 func (c *Config) told(h *hello) {
 	if c.Guard == nil {
 		return

@@ -321,6 +321,46 @@ func TestTheCalledIsTold(t *testing.T) {
 	}
 }
 
+// TestWordOfACopyIsNotPassedOn: whoever is refused as an older copy or a clone remembers others as they once were, and tells nobody so.
+func TestWordOfACopyIsNotPassedOn(t *testing.T) {
+	p := newPorter(incarnation(20, 1, 1))
+	p.known[1] = raft.Acquaintance{Incarnation: incarnation(10, 5, 50)}
+	b := start(t, 2, guarded(p))
+	a := start(t, 1, guarded(newPorter(incarnation(10, 5, 50))))
+	b.knows(a)
+	for _, copied := range []raft.Incarnation{incarnation(10, 6, 60), incarnation(10, 4, 40)} {
+		q := newPorter(copied)
+		q.known[2] = raft.Acquaintance{Incarnation: incarnation(19, 7, 70)}
+		c := start(t, 1, guarded(q)).knows(b)
+		c.Greet(2)
+		c.logged("WARN no connection", "a copy")
+		if s := p.verdict(1); s != raft.Unmet {
+			t.Errorf("the word of %+v is heard: %d", copied, s)
+		}
+		c.stop()
+	}
+	a.knows(b).Greet(2)
+	b.logged("DEBUG accepted")
+}
+
+// TestWhoOnlyAsksTellsNothing: a node that looks for another one where that is known to listen does not say who it is, and may be an older copy.
+func TestWhoOnlyAsksTellsNothing(t *testing.T) {
+	p, q := newPorter(incarnation(20, 1, 1)), newPorter(incarnation(11, 1, 10))
+	p.known[1] = raft.Acquaintance{Incarnation: incarnation(10, 5, 50)}
+	b := start(t, 2, guarded(p))
+	a := start(t, 1, guarded(q))
+	b.knows(a)
+	if _, err := greetAs(t, b, incarnation(10, 6, 60)); err != nil { // what was under way from the folder before
+		t.Fatal(err)
+	}
+	if n := a.Stats().Refused; n > 0 {
+		t.Errorf("%d calls were refused", n)
+	}
+	if s := q.verdict(2); s != raft.Unmet {
+		t.Errorf("it is told that it is %d", s)
+	}
+}
+
 // Whoever ends a connection may have forgotten who called on it: the caller greets anew, although it has nothing to send.
 func TestWhoWasHungUpOnGreetsAnew(t *testing.T) {
 	p := newPorter(incarnation(20, 1, 1))

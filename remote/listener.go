@@ -153,8 +153,8 @@ func (in *inbound) run() {
 	in.endGreeting()
 	p, mine := t.known(h.from), slot{h.from, h.lane}
 	in.conn = conn
-	t.cfg.told(&h)
 	if err := h.akin(&t.cfg); err != nil {
+		t.cfg.told(&h)
 		_ = in.refuse(conn, err)
 		return
 	}

@@ -127,6 +127,7 @@ func (t *TCP) claim(h *hello, s slot, in *inbound) error {
 	if err := t.identify(h, in); err != nil {
 		return err
 	}
+	t.cfg.told(h)
 	if err := t.seize(s, in); err != nil {
 		return err
 	}

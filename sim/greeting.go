@@ -146,15 +146,16 @@ func (t *transport) admits(from raft.NodeID, h *hello) bool {
 	if in, there := t.callers[from]; there && in == h.self {
 		return true
 	}
-	s, self := t.net.sim, t.guard.Self()
-	if judged := h.known.Judge(self, false); !judged.Counts() {
-		t.guard.Judged(from, h.self, self, judged)
-	}
+	s := t.net.sim
 	standing, err := t.guard.Greeted(from, remote.Call{Incarnation: h.self, Counted: h.counted}, prober{t, from, h})
 	if err != nil {
 		s.count("greeting refused: " + standings[standing])
 		t.answer(h, standing, err)
 		return false
+	}
+	self := t.guard.Self()
+	if judged := h.known.Judge(self, false); !judged.Counts() {
+		t.guard.Judged(from, h.self, self, judged)
 	}
 	if !standing.Counts() {
 		s.count("greeting does not count: " + standings[standing])

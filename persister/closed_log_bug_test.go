@@ -160,3 +160,42 @@ func TestClosedLogsAtEveryBoundary(t *testing.T) {
 		t.Error("there must have been more power cuts")
 	}
 }
+
+// TestClosedLogIsMissed: of the logs that a clean end noted none may be missing, also where it is not the newest one. A start that is cut short removes
+// those whose tables it has written, and the next one opens all the same.
+func TestClosedLogIsMissed(t *testing.T) {
+	disk := vfs.NewCrashableMem()
+	r := start(t, config(disk, "d"))
+	r.loaded(1)
+	r.write(1, block(1, 1, 3))
+	if err := r.store.db.Flush(); err != nil { // the log that holds the latest opening is missed by that
+		t.Fatal(err)
+	}
+	r.write(1, block(1, 4, 2))
+	file := newestOf(t, disk)
+	f, err := r.store.ice.Create("d/pebble/000777.log", vfs.WriteCategoryUnspecified) // a newer one, whose memtable is empty
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	want := r.loaded(1)
+	r.stopped()
+	untouched, eye := disk.CrashClone(vfs.CrashCloneCfg{}), &witness{disk: disk.CrashClone(vfs.CrashCloneCfg{}), rng: rand.New(rand.NewPCG(1, 2))}
+	if err := openClose(t, config(errorfs.Wrap(eye.disk, eye), "d")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range eye.take() {
+		if err := openClose(t, config(c.disk, "d")); err != nil {
+			t.Errorf("%s: %v", c.note, err)
+		}
+	}
+	if err := disk.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	refusal(t, openClose(t, config(disk, "d")), file, ErrDamaged)
+	if outcome(t, untouched, want, "untouched") {
+		t.Error("a folder that lacks nothing is refused")
+	}
+}

@@ -228,12 +228,12 @@ func (s *Store) shut(wedged bool) {
 }
 
 // noteLogs notes how long the logs are that a clean end leaves: none of them can be torn. They are not written any more, so that this stays true
-// as long as they are there.
+// as long as they are there. No log goes before the manifest says that it may, so that none may be missing as long as that is as it is now.
 func (s *Store) noteLogs() error {
 	s.lineage.mu.Lock()
 	defer s.lineage.mu.Unlock()
 	id := s.home.id
-	id.Logs = s.ice.ended()
+	id.Logs = append(s.ice.ended(), s.ice.manifests.ended())
 	return s.home.identifyAs(id)
 }
 

@@ -81,11 +81,13 @@ type identity struct {
 	Opening opening `json:"opening,omitzero"`
 	// Peers is the checksum of PEERS; 0: there is none, or a release wrote it that does not name it here.
 	Peers uint32 `json:"peers,omitempty"`
-	// Logs are those of a store that ended cleanly, as long as they are; none while it is open, after a crash, and of a release that does not note them.
+	// Forgotten is Peers where nothing of it counts any more (Store.Renew).
+	Forgotten uint32 `json:"forgotten,omitempty"`
+	// Logs are those of a store that ended cleanly, as long as they are, and the manifest that goes with them; none while it is open, after a crash, and of a release that does not note them.
 	Logs []closedLog `json:"logs,omitempty"`
 }
 
-// A closedLog is a write-ahead log that was synced and closed, and is never written again.
+// A closedLog is a write-ahead log that was synced and closed, and is never written again, or the current manifest at that time.
 type closedLog struct {
 	Name string `json:"name"`
 	Size int64  `json:"size"`

@@ -82,6 +82,9 @@ func (l *lineage) begin(h *home) error {
 		return refuse(path, ErrDamaged, "is not the one that IDENTITY names: a part of the folder was put back without the rest")
 	}
 	h.id.Peers = sum // on the disk when this opening is counted
+	if sum == h.id.Forgotten {
+		return nil
+	}
 	for _, p := range list {
 		a := raft.Acquaintance{Incarnation: raft.Incarnation{Store: p.Store, Start: p.Start, Nonce: p.Nonce}, Forked: p.Forked, Readmitted: p.Readmitted, Stranger: p.Stranger}
 		if a != (raft.Acquaintance{}) {
@@ -108,30 +111,28 @@ func (s *Store) Speak() (raft.Incarnation, error) {
 	if l.spoke {
 		return l.self, nil
 	}
-	return l.self, s.become(l.self)
+	return l.self, s.become(l.self, s.home.id.Forgotten)
 }
 
 // Renew makes this folder another one, with a new Incarnation.Store, from now on: it is known to be a copy of a folder that lives on or lived
-// longer, and must never be taken for that one again. What it remembers of others may be long untrue, and is forgotten before. Errors are the store's
-// failure.
+// longer, and must never be taken for that one again. What it remembers of others may be long untrue, and is forgotten with the same write: cut short
+// between two, its next start would count one more of the old folder's, and might pass for that one's. Errors are the store's failure.
 func (s *Store) Renew() (raft.Incarnation, error) {
 	l := &s.lineage
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.peers) > 0 {
-		if err := s.note(func() error { return s.home.meet([]acquainted{{Before: s.home.id.Peers}}) }); err != nil {
-			return raft.Incarnation{}, err
-		}
-		clear(l.peers)
-	}
 	next := raft.Incarnation{Store: drawn(), Start: 1, Nonce: drawn()}
-	return next, s.become(next)
+	if err := s.become(next, s.home.id.Peers); err != nil {
+		return raft.Incarnation{}, err
+	}
+	clear(l.peers)
+	return next, nil
 }
 
-// become writes who this start is. The caller holds the lineage's lock.
-func (s *Store) become(i raft.Incarnation) error {
+// become writes who this start is, and which PEERS is forgotten. The caller holds the lineage's lock.
+func (s *Store) become(i raft.Incarnation, forgotten uint32) error {
 	id := s.home.id
-	id.Store, id.Start = i.Store, i.Start
+	id.Store, id.Start, id.Forgotten = i.Store, i.Start, forgotten
 	if err := s.note(func() error { return s.home.identifyAs(id) }); err != nil {
 		return err
 	}
@@ -193,7 +194,7 @@ func (h *home) meet(list []acquainted) error {
 		return err
 	}
 	id := h.id
-	id.Peers = peersSum(line)
+	id.Peers, id.Forgotten = peersSum(line), 0
 	return h.identifyAs(id)
 }
 

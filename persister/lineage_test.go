@@ -2,6 +2,7 @@ package persister
 
 import (
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -228,4 +229,42 @@ func TestRenewedFolderRemembersNobody(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestFolderIsRenewedAtOnce cuts the power before every change of the disk while an older copy becomes a folder of its own. It is the one that it was, and
+// remembers, or another one, which does not.
+func TestFolderIsRenewedAtOnce(t *testing.T) {
+	disk := vfs.NewCrashableMem()
+	eye := &witness{disk: disk, rng: rand.New(rand.NewPCG(1, 2))}
+	s, err := Open(config(errorfs.Wrap(disk, eye), "d"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := s.Speak()
+	if err != nil {
+		t.Fatal(err)
+	}
+	peers := met{2: acquaintance(1)}
+	meet(t, s, meeting{2, peers[2]})
+	eye.take()
+	after, err := s.Renew()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cuts := append(eye.take(), remains{disk: disk.CrashClone(vfs.CrashCloneCfg{}), note: "renewed"})
+	for _, c := range cuts {
+		again := opened(t, c.disk)
+		i, got := again.Incarnation(), again.Met()
+		if was := i.Store == before.Store && maps.Equal(got, peers); !was && (i.Store != after.Store || len(got) > 0) {
+			t.Errorf("%s: folder %d, which was %d and became %d, remembers %v", c.note, i.Store, before.Store, after.Store, got)
+		}
+		meet(t, again, meeting{3, acquaintance(5)})
+		closed(t, again)
+		if next := opened(t, c.disk); next.Met()[3] != acquaintance(5) || next.Incarnation().Store == after.Store && len(next.Met()) > 1 {
+			t.Errorf("%s: then it remembers %v", c.note, next.Met())
+		} else {
+			closed(t, next)
+		}
+	}
+	closed(t, s)
 }

@@ -68,6 +68,13 @@ func (m *manifests) opened(o opening) error {
 	return m.note()
 }
 
+// ended returns the current manifest, as it is noted.
+func (m *manifests) ended() closedLog {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return closedLog{m.current.base, m.current.size}
+}
+
 // note writes the newest manifest, its length, the opening, and the manifest before with its length while that may still be the current one.
 // The release before reads the first two words, and writes no more.
 func (m *manifests) note() error {

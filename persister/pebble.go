@@ -125,6 +125,13 @@ func inspect(h *home, m *manifests) (newest string, err error) {
 	if newest != "" && !slices.Contains(names, newest) {
 		return "", refuse(fs.PathJoin(dir, newest), ErrDamaged, "is missing: it is the newest log")
 	}
+	if slices.Contains(h.id.Logs, m.ended()) {
+		for _, l := range h.id.Logs {
+			if !slices.Contains(names, l.Name) {
+				return "", refuse(fs.PathJoin(dir, l.Name), ErrDamaged, "is missing: the store ended with it")
+			}
+		}
+	}
 	for _, name := range names {
 		stem, isLog := strings.CutSuffix(name, ".log")
 		number, err := strconv.ParseUint(stem, 10, 64)

@@ -151,7 +151,7 @@ func (s *Sim) harass() {
 func (s *Sim) forge(n *node, from raft.NodeID, what func(*life, raft.NodeID) any) {
 	l := n.life
 	if l == nil || l.deliver == nil || l.view.node == nil || l.view.term == 0 || from == n.id || len(s.bombs) > 0 || l.trap != "" || l.slow(handful) ||
-		!l.running() || s.turnedTo(n) {
+		!l.running() || s.turnedTo(n) || l.group.Status().Commit < l.view.commit { // it has begun again since it was looked at
 		return
 	}
 	message := what(l, from)

@@ -35,7 +35,8 @@ var (
 	ErrTransferring = raft.ErrTransferring
 	// ErrChangeInProgress refuses a membership change while another one runs.
 	ErrChangeInProgress = raft.ErrChangeInProgress
-	// ErrTransferFailed ends a transfer whose target did not take over in time; proposals are taken again.
+	// ErrTransferFailed ends a transfer whose target did not take over in time, or after which another server leads; proposals are taken again. It is
+	// final: nothing goes on trying, though a target that was told to may still win its election.
 	ErrTransferFailed = errors.New("leadership transfer failed")
 	// ErrUnknownMessage refuses a message that a RaftGroup does not know; the words name its type.
 	ErrUnknownMessage = errors.New("a RaftGroup does not know this message")

@@ -116,7 +116,8 @@ func (g *Group) ChangeMembers(ctx context.Context, change Change) (raft.Membersh
 	return r.membership, nil
 }
 
-// Transfer hands leadership to another voter (thesis §3.10) and returns once it leads. Errors: *NotLeaderError, ErrTransferFailed.
+// Transfer hands leadership to another voter (thesis §3.10) and returns once it leads. Errors: *NotLeaderError,
+// ErrTransferring, *raft.InvalidTransferError, *raft.SilentTargetError (the target was not heard within ElectionTimeout.Min: nothing was begun), ErrTransferFailed.
 func (g *Group) Transfer(ctx context.Context, to raft.NodeID) error {
 	return g.ask(ctx, &request{kind: transferRequest, to: to})
 }

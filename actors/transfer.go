@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 
 	"github.com/troupe-raft/troupe/raft"
@@ -13,6 +15,7 @@ type pendingTransfer struct {
 	held    []*request
 	run     uint64 // version of the deadline
 	late    bool   // the deadline has passed: its words go to the client rather than the rules'
+	failed  error  // why it is given up before the deadline, at the wake that is on its way
 }
 
 func (p *pendingTransfer) running() bool   { return p.request != nil }
@@ -41,8 +44,8 @@ func (p *pendingTransfer) start(r *replica, q *request) {
 		return
 	}
 	p.run++
-	run := p.run
-	r.wakeAfter(r.cfg.TransferTimeout, &wake{transfer: run})
+	p.failed = nil
+	r.wakeAfter(r.cfg.TransferTimeout, &wake{transfer: p.run})
 }
 
 // expired gives the transfer up: proposals are taken again.
@@ -50,7 +53,7 @@ func (p *pendingTransfer) expired(r *replica, run uint64) {
 	if !p.running() || run != p.run {
 		return
 	}
-	late := fmt.Errorf("%w: node %d did not take over within %v", ErrTransferFailed, p.request.to, r.cfg.TransferTimeout)
+	late := cmp.Or(p.failed, fmt.Errorf("%w: node %d did not take over within %v", ErrTransferFailed, p.request.to, r.cfg.TransferTimeout))
 	if r.leader.Role == raft.Leader {
 		p.late = true
 		r.step(raft.AbortTransfer{}, nil)
@@ -59,16 +62,23 @@ func (p *pendingTransfer) expired(r *replica, run uint64) {
 	p.end(r, late)
 }
 
-// leaderKnown ends the transfer when another server turns out to lead.
+// leaderKnown ends the transfer when it turns out who leads after this replica. That may be itself again: then the proposals that are held become
+// entries, for which it is too early amid the step that makes it leader.
 func (p *pendingTransfer) leaderKnown(r *replica, leader raft.NodeID) {
-	if !p.running() || leader == r.host.cfg.Node {
+	if !p.running() {
 		return
 	}
 	if leader == p.request.to {
 		p.end(r, nil)
 		return
 	}
-	p.end(r, fmt.Errorf("%w: node %d leads instead", ErrTransferFailed, leader))
+	failed := fmt.Errorf("%w: node %d leads instead", ErrTransferFailed, leader)
+	if leader == r.host.cfg.Node {
+		p.failed = failed
+		r.wakeAfter(0, &wake{transfer: p.run})
+		return
+	}
+	p.end(r, failed)
 }
 
 // end answers the transfer and lets the held proposals go: into the log if this replica still leads, else to the new leader.
@@ -87,9 +97,10 @@ func (p *pendingTransfer) end(r *replica, err error) {
 	p.held = nil
 }
 
-// transferDone follows the rules' word on the transfer. Success is not told before the new leader is heard of.
+// transferDone follows the rules' word on the transfer. Success is not told before the new leader is heard of. Nor is failure when this replica merely
+// leads no more: the target's term may be heard of from others first.
 func (r *replica) transferDone(done raft.TransferDone) {
-	if done.Err != nil && !r.transfer.late {
+	if done.Err != nil && !r.transfer.late && !errors.Is(done.Err, ErrNotLeader) {
 		r.transfer.end(r, fmt.Errorf("%w: %w", ErrTransferFailed, done.Err))
 	}
 }

@@ -3,6 +3,7 @@ package raft
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // The reasons for which a Node refuses a request. None of them changes anything.
@@ -54,6 +55,17 @@ type InvalidTransferError struct {
 
 func (e *InvalidTransferError) Error() string {
 	return fmt.Sprintf("raft: cannot transfer leadership to server %d: %s", e.To, e.Reason)
+}
+
+// A SilentTargetError refuses a transfer to a voter from which the leader has not heard for Config.ElectionMin or longer: while it was waited for,
+// writes would wait too. Once it answers, the same transfer is taken.
+type SilentTargetError struct {
+	To      NodeID
+	Silence time.Duration // since its last answer in this term, or since it became a peer of this leader
+}
+
+func (e *SilentTargetError) Error() string {
+	return fmt.Sprintf("raft: cannot transfer leadership to server %d: it has not answered for %v", e.To, e.Silence.Round(time.Millisecond))
 }
 
 // An InvalidStateError says why New refuses what was found on disk.

@@ -12,7 +12,7 @@ func (n *Node) Successor(goal Index) NodeID {
 	for _, id := range n.members.Membership.Voters {
 		p := n.peer(id)
 		switch {
-		case id == n.cfg.ID, p == nil, !p.counts(), p.applied < max(goal, 1), !n.alive(id):
+		case id == n.cfg.ID, p == nil, !p.counts(), p.applied < max(goal, 1), !n.alive(id), n.tooSilent(p):
 		case p.match < n.log.Last() && !n.lately(p.vitals.level):
 		case best == nil, p.applied > best.applied, p.applied == best.applied && p.match > best.match:
 			best = p

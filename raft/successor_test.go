@@ -38,6 +38,11 @@ func TestSuccessor(t *testing.T) {
 			s.at += 2 * s.cfg.ElectionMax
 			applied(s, 2, s.at, 7)
 		}, None},
+		"too silent for a transfer": {func(s *subject) {
+			applied(s, 3, s.at, 9)
+			s.at += s.cfg.ElectionMin
+			applied(s, 2, s.at, 7)
+		}, None},
 		"behind for long": {func(s *subject) {
 			s.sync(Propose{Count: 1})
 			s.at += 2 * s.cfg.ElectionMax

@@ -1,7 +1,7 @@
 package raft
 
 // startTransfer hands leadership to another voter (thesis §3.10): nothing new is proposed, the target is
-// brought up to date, then told not to wait for its election timer.
+// brought up to date, then told not to wait for its election timer. One that has been silent is not waited for.
 func (n *Node) startTransfer(to NodeID) {
 	switch {
 	case n.role != Leader:
@@ -25,10 +25,17 @@ func (n *Node) startTransfer(to NodeID) {
 		n.out.Refused = &InvalidTransferError{To: to, Reason: stateless}
 		return
 	}
+	if p := n.peer(to); n.tooSilent(p) {
+		n.out.Refused = &SilentTargetError{To: to, Silence: n.now - p.heard}
+		return
+	}
 	n.transfer = to
 	n.noLease = true // the target's election does not wait for leases to end
 	n.urgeTarget(to)
 }
+
+// tooSilent reports whether p was not heard for as long as a follower waits for its leader at least.
+func (n *Node) tooSilent(p *peer) bool { return n.now-p.heard >= n.cfg.ElectionMin }
 
 // urgeTarget tells the target of a transfer to start its election if it has the whole log. It is
 // repeated with each of its answers, since the message may be lost.

@@ -2,6 +2,7 @@ package raft
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -31,6 +32,45 @@ func TestTransferToOutgoingVoter(t *testing.T) {
 	var invalid *InvalidTransferError
 	if e := s.do(Transfer{To: 2}); !errors.As(e.Refused, &invalid) {
 		t.Fatalf("%+v", e)
+	}
+}
+
+// A target that was not heard for as long as a follower waits for its leader is refused at once: it could not take over, and writes would wait for it.
+func TestTransferToTheSilentIsRefused(t *testing.T) {
+	s := established(t, voters(1, 2, 3))
+	for range 2 { // server 3 answers, server 2 does not
+		s.at += testElection / 2
+		s.beaten(3, 0, s.at)
+	}
+	e := s.do(Transfer{To: 2})
+	var silent *SilentTargetError
+	if !errors.As(e.Refused, &silent) || *silent != (SilentTargetError{To: 2, Silence: testElection}) || e.Transfer != nil || s.Status().TransferTo != None {
+		t.Fatalf("%+v, refused: %v", e, e.Refused)
+	}
+	if words := silent.Error(); !strings.Contains(words, "server 2") || !strings.Contains(words, testElection.String()) {
+		t.Error(words)
+	}
+	if e = s.do(Propose{Count: 1}); e.Refused != nil {
+		t.Errorf("a write waits beside it: %v", e.Refused)
+	}
+	s.beaten(2, 0, s.at)
+	if e = s.do(Transfer{To: 2}); e.Refused != nil {
+		t.Errorf("it answers again: %v", e.Refused)
+	}
+}
+
+// A leader that has just been elected has heard nobody yet, which is not their silence.
+func TestTransferRightAfterTheElection(t *testing.T) {
+	s := leading(t, voters(1, 2, 3))
+	s.at += testElection - 1
+	if e := s.do(Transfer{To: 2}); e.Refused != nil {
+		t.Fatal(e.Refused)
+	}
+	s = leading(t, voters(1, 2, 3))
+	s.at += testElection
+	var silent *SilentTargetError
+	if e := s.do(Transfer{To: 2}); !errors.As(e.Refused, &silent) || silent.Silence != testElection {
+		t.Fatalf("%v", e.Refused)
 	}
 }
 

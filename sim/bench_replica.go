@@ -77,7 +77,7 @@ func (b *bench) deposed() {
 	b.demand(h.group.Status().Applied == meta.Index, "a snapshot at %d has it stand at %d", meta.Index, h.group.Status().Applied)
 }
 
-// handedOver: a transfer ends once, whoever leads afterwards, and says who.
+// handedOver: a transfer ends once, whoever leads afterwards, and says who. To one that is silent none begins.
 func (b *bench) handedOver() {
 	h := b.putHost(&image{}, newTree(), nil, nil)
 	term := h.leads()
@@ -85,6 +85,22 @@ func (b *bench) handedOver() {
 	b.demand(len(took[*raft.TimeoutNow](h, 2)) == 1 && len(r.said) == 0, "a transfer to who has all of the log does not begin: %v", r.said)
 	h.hears(3, &raft.Heartbeat{Term: term + 1, Leader: 3})
 	b.demand(errors.Is(r.err(), actors.ErrTransferFailed), "a transfer to node 2, when node 3 leads, ends with %v", r.err())
+
+	h = b.putHost(&image{}, newTree(), nil, nil)
+	term = h.leads()
+	r = h.asks(&actors.TransferLeadership{To: 2})
+	h.hears(3, &raft.HeartbeatReply{Term: term + 1}) // whoever leads that term: nothing is said before that is known
+	b.demand(len(r.said) == 0, "a transfer ends with its leader's term, by %v", r.said)
+	h.leads()
+	b.demand(errors.Is(r.err(), actors.ErrTransferFailed), "a transfer to node 2, when node 1 leads again, ends with %v", r.err())
+
+	for range 20 { // in which node 2 answers, and node 3 does not
+		h.pass(20 * time.Millisecond)
+		h.answers(2)
+	}
+	silent := (*raft.SilentTargetError)(nil)
+	r = h.asks(&actors.TransferLeadership{To: 3})
+	b.demand(errors.As(r.err(), &silent) && silent.To == 3 && silent.Error() != "", "a transfer to who is silent is answered %v", r.err())
 }
 
 // twoPanics: a replica whose state machine and whose own code panic at once crashes once, and goes on. Who waited for a read that its state machine never

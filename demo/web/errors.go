@@ -58,6 +58,7 @@ func (s *Server) judge(err error, write bool) (verdict, *fault) {
 	var f *fault
 	var change *raft.InvalidChangeError
 	var transfer *raft.InvalidTransferError
+	var silent *raft.SilentTargetError
 	var unsafe *raft.UnsafeChangeError
 	var moved *raft.MovedOnError
 	var readmit *actors.ReadmitError
@@ -69,6 +70,8 @@ func (s *Server) judge(err error, write bool) (verdict, *fault) {
 		return doubted, &fault{status: http.StatusGatewayTimeout, words: err.Error(), outcome: api.Unknown}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return again, &fault{status: http.StatusServiceUnavailable, words: "not done within the deadline"}
+	case errors.As(err, &silent), errors.Is(err, actors.ErrTransferFailed): // before its reasons, which may be such as are tried again
+		return answer(http.StatusConflict)
 	case errors.Is(err, actors.ErrNotLeader), errors.Is(err, actors.ErrTransferring), errors.Is(err, raft.ErrTermNotCommitted):
 		return again, &fault{status: http.StatusServiceUnavailable, words: err.Error()}
 	case errors.Is(err, actors.ErrBusy):
@@ -83,7 +86,7 @@ func (s *Server) judge(err error, write bool) (verdict, *fault) {
 		return answer(http.StatusConflict)
 	case errors.As(err, &change), errors.As(err, &transfer):
 		return answer(http.StatusBadRequest)
-	case errors.Is(err, actors.ErrStopped), errors.Is(err, actors.ErrTransferFailed), !write:
+	case errors.Is(err, actors.ErrStopped), !write:
 		return answer(http.StatusServiceUnavailable)
 	default:
 		return final, &fault{status: http.StatusGatewayTimeout, words: err.Error(), outcome: api.Unknown}

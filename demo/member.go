@@ -157,6 +157,33 @@ func (m *member) loaded() error {
 	}
 }
 
+// downPoll is between looks at whether the replica is still there.
+const downPoll = 100 * time.Millisecond
+
+// awaitDown returns once the replica is down for good, or ctx ends.
+func (m *member) awaitDown(ctx context.Context) {
+	poll := time.NewTicker(downPoll)
+	defer poll.Stop()
+	for m.down() == nil {
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// down is why the replica does not come back by itself, or nil.
+func (m *member) down() error {
+	if m.group == nil {
+		return nil
+	}
+	if s := m.group.Status(); s.Phase == actors.Failed {
+		return fmt.Errorf("the replica is down for good: %w", s.Err)
+	}
+	return nil
+}
+
 func (m *member) serve(store *kv.Store, peers map[raft.NodeID]string) error {
 	server, err := m.cfg.TLS.Server()
 	if err != nil {
@@ -225,7 +252,11 @@ func (m *member) stop(ctx context.Context, handOff bool) error {
 	} else {
 		_ = m.listen.Close()
 	}
-	return m.host.Stop(ctx)
+	down := m.down()
+	if err := m.host.Stop(ctx); down == nil || ctx.Err() != nil {
+		return err
+	}
+	return down // of which Stop has nothing but more words
 }
 
 // passOn spares the others an election timeout. It may fail: they elect a leader by themselves.

@@ -42,7 +42,11 @@ func runMembers(cfg config.Config, selves []config.Node, stdout, stderr io.Write
 	for _, m := range members {
 		go func() { failed <- fmt.Errorf("http: %w", <-m.served) }()
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	select {
+	case <-allDown(ctx, members):
+		return nil // what stops them tells why
 	case <-signals:
 		go func() {
 			select {
@@ -56,6 +60,18 @@ func runMembers(cfg config.Config, selves []config.Node, stdout, stderr io.Write
 	case err := <-failed:
 		return err
 	}
+}
+
+// allDown is closed once ctx ends or none of the members has a replica that comes back by itself: nobody but who starts this process again can do anything then.
+func allDown(ctx context.Context, members []*member) <-chan struct{} {
+	down := make(chan struct{})
+	go func() {
+		defer close(down)
+		for _, m := range members {
+			m.awaitDown(ctx)
+		}
+	}()
+	return down
 }
 
 // flush lets what was logged be written.

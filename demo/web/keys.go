@@ -3,12 +3,14 @@ package web
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/demo/api"
 	"github.com/troupe-raft/troupe/demo/kv"
 	"github.com/troupe-raft/troupe/raft"
@@ -46,7 +48,11 @@ func (s *Server) read(r *http.Request, query url.Values, look func(ctx context.C
 			return s.refusal(err)
 		}
 		defer cancel()
-		answer, err := look(ctx, s.Group.Status().Applied)
+		status := s.Group.Status()
+		if err := readable(status); err != nil {
+			return s.refusal(err)
+		}
+		answer, err := look(ctx, status.Applied)
 		if err != nil {
 			return s.refusal(err)
 		}
@@ -61,6 +67,20 @@ func (s *Server) read(r *http.Request, query url.Values, look func(ctx context.C
 		}
 		return look(ctx, index)
 	}).reads())
+}
+
+// readable says why there is nothing to be read here: what is in the store while the replica does not run, or has no state, is of no moment of the log.
+func readable(st actors.Status) error {
+	lost := (*actors.StateLostError)(nil)
+	switch {
+	case errors.As(st.Trouble, &lost):
+		return &fault{status: http.StatusServiceUnavailable, words: lost.Error()}
+	case !st.Stopped:
+		return nil
+	case st.Err != nil:
+		return errors.Join(actors.ErrStopped, st.Err)
+	}
+	return actors.ErrStopped
 }
 
 func (s *Server) get(r *http.Request) reply {

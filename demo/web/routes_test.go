@@ -212,6 +212,31 @@ func TestStaleIsLocal(t *testing.T) {
 	}
 }
 
+// TestStaleNeedsAState: what is read without asking anybody is at least what this replica once held. One that is down, or has no state, holds nothing.
+func TestStaleNeedsAState(t *testing.T) {
+	for name, spoil := range map[string]func(*actors.Status){
+		"starting":   func(st *actors.Status) { st.Phase = actors.Starting },
+		"restarting": func(st *actors.Status) { st.Phase, st.Err = actors.Restarting, errors.New("the reason") },
+		"failed":     func(st *actors.Status) { st.Phase, st.Err = actors.Failed, errors.New("the reason") },
+		"left":       func(st *actors.Status) { st.Phase = actors.Left },
+		"stateless":  func(st *actors.Status) { st.Trouble = &actors.StateLostError{Err: errors.New("the reason")} },
+	} {
+		f := newFake(2, 1)
+		f.store.Apply(kv.Command{Op: kv.Put, Key: "k", Value: []byte("old")}.Encode())
+		spoil(&f.status)
+		f.status.Stopped = f.status.Phase != actors.Running
+		at := serve(t, f, nil)
+		for _, path := range []string{"/v1/kv/k?read=stale", "/v1/kv?read=stale"} {
+			got := ask(t, "GET", at+path, "")
+			why := f.status.Err != nil || f.status.Trouble != nil
+			if got.status != 503 || strings.Contains(got.body, "old") || why && !strings.Contains(got.body, "the reason") {
+				t.Errorf("%s: %s: %d, %s", name, path, got.status, got.body)
+			}
+			checkError(t, name, got, "", api.Refused)
+		}
+	}
+}
+
 func TestStatus(t *testing.T) {
 	f := newFake(2, 1)
 	f.index = 9

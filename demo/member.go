@@ -106,7 +106,7 @@ func (m *member) founders() []raft.NodeID {
 }
 
 // start runs the replica and serves. nodes are all nodes, with the addresses that they really have.
-func (m *member) start(nodes []config.Node) error {
+func (m *member) start(ctx context.Context, nodes []config.Node) error {
 	store := kv.NewStore()
 	group := actors.GroupConfig{
 		Group: theGroup, Addrs: map[raft.NodeID]string{}, Tags: map[raft.NodeID]string{},
@@ -125,7 +125,7 @@ func (m *member) start(nodes []config.Node) error {
 	if m.group, err = actors.StartGroup(m.host, group); err != nil {
 		return err
 	}
-	if err := m.loaded(); err != nil {
+	if err := m.loaded(ctx); err != nil {
 		return err
 	}
 	return m.serve(store, peers)
@@ -137,8 +137,8 @@ const (
 	startPoll    = 2 * time.Millisecond
 )
 
-// loaded waits until the replica has read its disk. A disk that it cannot use is an error.
-func (m *member) loaded() error {
+// loaded waits until the replica has read its disk, or ctx ends. A disk that it cannot use is an error.
+func (m *member) loaded(ctx context.Context) error {
 	timeout := time.After(startTimeout)
 	poll := time.NewTicker(startPoll)
 	defer poll.Stop()
@@ -151,6 +151,8 @@ func (m *member) loaded() error {
 		}
 		select {
 		case <-poll.C:
+		case <-ctx.Done():
+			return ctx.Err()
 		case <-timeout:
 			return fmt.Errorf("node %d has not read its log within %v", m.self.ID, startTimeout)
 		}

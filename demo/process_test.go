@@ -280,6 +280,7 @@ func TestJoin(t *testing.T) {
 
 // TestClusterCommand runs the whole cluster in one process.
 func TestClusterCommand(t *testing.T) {
+	demoBinary(t) // not among what goes with this test
 	t.Setenv("TMPDIR", t.TempDir())
 	p := launch(t, "cluster", "--http", "127.0.0.1:0", "--raft", "127.0.0.1:0", "--chaos")
 	folder := strings.TrimPrefix(p.line("data "), "data ")

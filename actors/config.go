@@ -32,6 +32,7 @@ type HostConfig struct {
 	// TLS, when not nil, serves both directions, and must require and verify the certificates of those who call. A certificate speaks for the
 	// nodes N that its DNS names node-N name: see remote.Config, also for the two switches that allow less. They matter only with TLS.
 	TLS                *tls.Config
+	TLSNow             func() *tls.Config // when not nil, what TLS is by now, for each handshake: certificates can be renewed while the node runs
 	TLSAllowUnverified bool
 	TLSAnyName         bool
 

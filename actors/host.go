@@ -116,7 +116,7 @@ func (h *Host) open() error {
 	if h.transport == nil {
 		cfg := remote.Config{
 			System: h.system, Stage: h.stage, Node: h.cfg.Node, Cluster: h.cfg.Cluster,
-			Listen: h.cfg.Listen, Advertise: h.cfg.Advertise, Peers: h.cfg.Peers, TLS: h.cfg.TLS,
+			Listen: h.cfg.Listen, Advertise: h.cfg.Advertise, Peers: h.cfg.Peers, TLS: h.cfg.TLS, TLSNow: h.cfg.TLSNow,
 			TLSAllowUnverified: h.cfg.TLSAllowUnverified, TLSAnyName: h.cfg.TLSAnyName, Log: h.logger("remote"), Founders: founders, MaxConns: h.cfg.Tuning.Connections,
 		}
 		if h.guard != nil {
@@ -299,7 +299,7 @@ func (c HostConfig) Validate() (err error) {
 	fault(c.HeartbeatInterval < 0, "HeartbeatInterval is negative")
 	c.Tuning.validate(fault)
 	if c.Transport == nil {
-		err = errors.Join(err, remote.Config{TLS: c.TLS, TLSAllowUnverified: c.TLSAllowUnverified}.ValidateTLS())
+		err = errors.Join(err, remote.Config{TLS: c.TLS, TLSNow: c.TLSNow, TLSAllowUnverified: c.TLSAllowUnverified}.ValidateTLS())
 	}
 	return err
 }

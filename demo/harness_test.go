@@ -192,6 +192,8 @@ type site struct {
 	http  []string // of node i+1
 	raft  []string
 	nodes []*process
+
+	scheme string // of the nodes' HTTP
 }
 
 // newSite writes a file for nodes on free ports; those beyond founders join later. settings come first in the file.
@@ -199,7 +201,10 @@ func newSite(t *testing.T, nodes, founders int, settings string) *site {
 	t.Helper()
 	dir := t.TempDir()
 	free := ports(t, 2*nodes)
-	s := &site{t: t, dir: dir, file: filepath.Join(dir, "cluster.toml"), http: free[:nodes], raft: free[nodes:], nodes: make([]*process, nodes)}
+	s := &site{t: t, dir: dir, file: filepath.Join(dir, "cluster.toml"), http: free[:nodes], raft: free[nodes:], nodes: make([]*process, nodes), scheme: "http"}
+	if strings.Contains(settings, "http_cert") {
+		s.scheme = "https"
+	}
 	text := fmt.Sprintf("data = %q\n%s\n", filepath.Join(dir, "data"), settings)
 	for i := range nodes {
 		text += fmt.Sprintf("[[node]]\nid = %d\nraft = %q\nhttp = %q\njoin = %t\n", i+1, s.raft[i], s.http[i], i >= founders)
@@ -217,7 +222,7 @@ func (s *site) start(which ...int) {
 		s.nodes[i] = launch(s.t, "node", "--config", s.file, "--id", fmt.Sprint(i+1))
 	}
 	for _, i := range which {
-		want := fmt.Sprintf("ready node=%d http=http://%s resp=- raft=%s", i+1, s.http[i], s.raft[i])
+		want := fmt.Sprintf("ready node=%d http=%s://%s resp=- raft=%s", i+1, s.scheme, s.http[i], s.raft[i])
 		if got := s.nodes[i].line("ready"); got != want {
 			s.t.Errorf("got %q, want %q", got, want)
 		}

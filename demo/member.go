@@ -33,17 +33,18 @@ const (
 
 // A member is one node that runs in this process: its host, its replica and its HTTP server.
 type member struct {
-	cfg    config.Config
-	self   config.Node
-	files  fileBudget
-	logs   func(module string) *slog.Logger
-	host   *actors.Host
-	group  *actors.Group
-	http   *http.Server
-	listen net.Listener
-	conns  *web.Conns
-	cancel context.CancelFunc // of the requests under way
-	served chan error
+	cfg     config.Config
+	self    config.Node
+	files   fileBudget
+	logs    func(module string) *slog.Logger
+	secrets *config.Renewal
+	host    *actors.Host
+	group   *actors.Group
+	http    *http.Server
+	listen  net.Listener
+	conns   *web.Conns
+	cancel  context.CancelFunc // of the requests under way
+	served  chan error
 }
 
 // openMember takes the node's addresses and opens its data.
@@ -54,7 +55,11 @@ func openMember(cfg config.Config, self config.Node, files fileBudget, logs func
 		return nil, fmt.Errorf("http: %w", err)
 	}
 	m.listen, m.self.HTTP = m.conns.Listen(listen), bound(self.HTTP, listen.Addr().String())
+	if m.secrets, err = cfg.TLS.Renew(config.SystemClock{}, logs("demo")); err != nil {
+		return nil, errors.Join(err, listen.Close())
+	}
 	if err := m.openHost(); err != nil {
+		m.secrets.Stop()
 		return nil, errors.Join(err, listen.Close())
 	}
 	return m, nil
@@ -71,10 +76,6 @@ func bound(asked, got string) string {
 }
 
 func (m *member) openHost() error {
-	secure, err := m.cfg.TLS.Peer()
-	if err != nil {
-		return err
-	}
 	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return warnings(m.logs("raft").With("source", "protoactor"))
 	}))
@@ -84,12 +85,18 @@ func (m *member) openHost() error {
 			peers[n.ID] = n.Raft
 		}
 	}
+	secure, renewed := m.secrets.Peer(), m.secrets.Peer
+	if secure == nil {
+		renewed = nil
+	}
+	var err error
 	m.host, err = actors.StartHost(system, actors.HostConfig{
 		Node: m.self.ID, Cluster: m.cfg.ClusterName(), Founders: m.founders(), Listen: m.self.Raft, Peers: peers,
 		TLS: secure, TLSAnyName: true, // the nodes of a file share one certificate
 		Dir:               filepath.Join(m.cfg.Data, strconv.FormatUint(uint64(m.self.ID), 10)),
 		HeartbeatInterval: m.cfg.Heartbeat, Log: m.logs("demo"), Loggers: m.logs,
 		Tuning: actors.HostTuning{Connections: m.files.links, OpenTables: m.files.tables},
+		TLSNow: renewed,
 	})
 	if err == nil {
 		m.self.Raft = bound(m.self.Raft, m.host.Addr())
@@ -187,15 +194,8 @@ func (m *member) down() error {
 }
 
 func (m *member) serve(store *kv.Store, peers map[raft.NodeID]string) error {
-	server, err := m.cfg.TLS.Server()
-	if err != nil {
-		return err
-	}
-	client, err := m.cfg.TLS.Client()
-	if err != nil {
-		return err
-	}
-	transport := web.NewTransport(client)
+	server := m.secrets.Server()
+	transport := web.NewTransport(m.secrets.Client)
 	// While leadership moves there are connections to two nodes.
 	transport.MaxConnsPerHost, transport.MaxIdleConns = m.files.conns/2, m.files.conns/4
 	cfg := web.Config{
@@ -254,6 +254,7 @@ func (m *member) stop(ctx context.Context, handOff bool) error {
 	} else {
 		_ = m.listen.Close()
 	}
+	m.secrets.Stop()
 	down := m.down()
 	if err := m.host.Stop(ctx); down == nil || ctx.Err() != nil {
 		return err

@@ -101,3 +101,32 @@ func TestSecure(t *testing.T) {
 	}
 	p.terminate(graceful)
 }
+
+// TestCertificatesAreRenewed puts certificates of another authority into the files of a running cluster, and starts one node again after the other: each
+// finds the others, which were not started again, and is forwarded to by them.
+func TestCertificatesAreRenewed(t *testing.T) {
+	dir := t.TempDir()
+	ca, cert, key := certify(t, dir)
+	s := newSite(t, 3, 3, fmt.Sprintf("cluster = \"secure\"\n[tls]\nca = %q\ncert = %q\nkey = %q\nhttp_cert = %q\nhttp_key = %q\n", ca, cert, key, cert, key))
+	s.start(0, 1, 2)
+	put := func(i int, value string) {
+		t.Helper()
+		var out, errs bytes.Buffer
+		eventually(t, fmt.Sprintf("node %d takes a write", i+1), func() bool {
+			out.Reset()
+			errs.Reset()
+			return run([]string{"ctl", "--addr", "https://" + s.http[i], "--ca", ca, "--timeout", "5s", "put", "k", value}, &out, &errs) == exitOK
+		})
+	}
+	put(0, "before")
+	certify(t, dir)
+	for i := range 3 {
+		put(i, fmt.Sprint("after ", i)) // the client trusts the new authority alone
+		s.nodes[i].terminate(graceful)
+		s.start(i)
+		put(i, fmt.Sprint("again ", i))
+	}
+	if words := s.nodes[0].stderr.String(); !strings.Contains(words, "certificate runs out soon") || !strings.Contains(words, "expires=") {
+		t.Errorf("when they run out is not told:\n%s", words)
+	}
+}

@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// stuckStop bounds the wait for a process that ends by its own deadline, of five seconds.
+const stuckStop = 20 * time.Second
+
 // stuckStart launches a node whose folder never answers: its IDENTITY is a pipe that nobody writes to. It returns once the node is about to open it.
 func stuckStart(t *testing.T, stderr func(*testing.T) *os.File) *process {
 	t.Helper()
@@ -63,7 +66,7 @@ func TestSignalsWhileStarting(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if status := p.status(patience); status != exitFailed {
+			if status := p.status(stuckStop); status != exitFailed {
 				t.Errorf("exit status %d", status)
 			}
 			if late := strings.Contains(p.stderr.String(), "demo: did not stop in time"); c.stderr == nil && late != c.late {

@@ -37,6 +37,9 @@ type Config struct {
 	// speaks for the nodes N that its DNS names of the form node-N name (N decimal), and for no other.
 	// Nil: plain TCP, for networks that are trusted.
 	TLS *tls.Config
+	// TLSNow, when not nil, is asked for what TLS is by now before each handshake, so that certificates and authorities can be renewed while nodes run.
+	// TLS is then what it said at first. It is called on any goroutine and must not block.
+	TLSNow func() *tls.Config
 	// TLSAllowUnverified takes a TLS that does not require and verify certificates of both sides: then TLS keeps
 	// secrets, but whoever reaches the port may speak as any node. Also for programs that verify in
 	// VerifyConnection alone.

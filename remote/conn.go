@@ -168,7 +168,7 @@ func (s *session) shake(raw net.Conn) (conn net.Conn, answer verdict, version Ve
 	}
 	conn = raw
 	if cfg.TLS != nil {
-		secure := tls.Client(raw, clientTLS(cfg.TLS, s.addr))
+		secure := tls.Client(raw, cfg.clientTLS(s.addr))
 		if err := secure.HandshakeContext(s.ctx); err != nil {
 			var plain tls.RecordHeaderError
 			if errors.As(err, &plain) {

@@ -215,7 +215,7 @@ func (in *inbound) greeted() (conn net.Conn, h hello, v Version, err error) {
 	case !speaksTLS && cfg.TLS != nil:
 		return nil, h, 0, in.refuse(in.raw, errors.New("this node requires TLS, the caller does not speak it"))
 	case speaksTLS:
-		secure := tls.Server(conn, cfg.TLS)
+		secure := tls.Server(conn, cfg.tlsNow())
 		if err := secure.HandshakeContext(in.ctx); err != nil {
 			defer in.linger() // so that the alert is read
 			return nil, h, 0, in.refuse(nil, fmt.Errorf("TLS: %w", err))

@@ -17,6 +17,9 @@ import (
 func (c Config) ValidateTLS() error {
 	t := c.TLS
 	if t == nil {
+		if c.TLSNow != nil {
+			return errors.New("remote: TLSNow is set and TLS is not")
+		}
 		return nil
 	}
 	var faults []error
@@ -72,8 +75,18 @@ func (c *Config) certified(state *tls.ConnectionState, node raft.NodeID) error {
 	return fmt.Errorf("the certificate names no node: give it the DNS name node-%d, or set TLSAnyName where every certificate may speak for any node", node)
 }
 
-func clientTLS(cfg *tls.Config, addr string) *tls.Config {
-	cfg = cfg.Clone()
+// tlsNow is the configuration for the next handshake. What it demands of the other side is seen in the handshake, as what GetConfigForClient returns is.
+func (c *Config) tlsNow() *tls.Config {
+	if c.TLSNow != nil {
+		if now := c.TLSNow(); now != nil {
+			return now
+		}
+	}
+	return c.TLS
+}
+
+func (c *Config) clientTLS(addr string) *tls.Config {
+	cfg := c.tlsNow().Clone()
 	if host, _, err := net.SplitHostPort(addr); err == nil && cfg.ServerName == "" {
 		cfg.ServerName = host
 	}

@@ -2,10 +2,14 @@ package remote
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/troupe-raft/troupe/raft"
 )
 
 // A TLS that would let anybody take part is refused, with the way to mean it.
@@ -122,4 +126,36 @@ func TestWhoMayBeCalled(t *testing.T) {
 	other := start(t, 3, func(c *Config) { c.TLS, c.TLSAnyName = pki.mutual(t, "node-3"), true }).knows(b)
 	other.send(2, vote(3))
 	b.inbox.next(t, "a vote", isVote(3))
+}
+
+// Certificates and authorities are those that TLSNow gives, for whoever calls and whoever is called, without a restart.
+func TestTLSIsRenewed(t *testing.T) {
+	before, after := newPKI(t), newPKI(t)
+	var now [3]atomic.Pointer[tls.Config]
+	renewable := func(id raft.NodeID) *node {
+		return start(t, id, func(c *Config) {
+			c.TLS = before.mutual(t, fmt.Sprintf("node-%d", id))
+			c.TLSNow = func() *tls.Config { return now[id].Load() } // nil at first: TLS
+		})
+	}
+	b := renewable(2)
+	a := renewable(1).knows(b)
+	a.send(2, vote(1))
+	b.inbox.next(t, "a vote", isVote(1))
+	for id := range raft.NodeID(3) {
+		now[id].Store(after.mutual(t, fmt.Sprintf("node-%d", id)))
+	}
+	// Who is there since before speaks as a stranger would; newcomers know of nothing else.
+	if err := callAs(t, b, before.mutual(t, "node-1")); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("the former authority still counts: %v", err)
+	}
+	c := start(t, 3, func(c *Config) { c.TLS = after.mutual(t, "node-3") }).knows(b)
+	c.send(2, vote(3))
+	b.inbox.next(t, "a vote", isVote(3))
+	a.SetPeer(3, c.Addr())
+	a.send(3, vote(1))
+	c.inbox.next(t, "a vote", isVote(1))
+	if err := (Config{TLSNow: func() *tls.Config { return nil }}).ValidateTLS(); err == nil {
+		t.Error("TLSNow without TLS is taken")
+	}
 }

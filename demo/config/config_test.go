@@ -222,11 +222,18 @@ func TestTLS(t *testing.T) {
 }
 
 func writePair(t *testing.T, cert, key string) {
+	t.Helper()
+	writeCert(t, cert, key, time.Now().Add(time.Hour))
+}
+
+// writeCert writes a self-signed certificate that lasts until a time.
+func writeCert(t *testing.T, cert, key string, until time.Time) {
+	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: until, DNSNames: []string{"localhost"}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
 		t.Fatal(err)

@@ -36,15 +36,27 @@ func count(values ...string) (n int) {
 }
 
 // Peer is mutual TLS between nodes: whoever has no certificate of the CA is turned away, in both directions. Nil when not configured.
-func (t TLS) Peer() (*tls.Config, error) {
+func (t TLS) Peer() (*tls.Config, error) { return t.peer(os.ReadFile) }
+
+// Server is for the HTTP listener. Nil when not configured.
+func (t TLS) Server() (*tls.Config, error) { return t.server(os.ReadFile) }
+
+// Client is for nodes that forward to each other's HTTP listeners: they trust the system's authorities, the CA and, for
+// self-signed ones, the certificate that they show themselves. Nil when HTTPS is not configured.
+func (t TLS) Client() (*tls.Config, error) { return t.client(os.ReadFile) }
+
+// A reader returns what a file holds.
+type reader func(file string) ([]byte, error)
+
+func (t TLS) peer(read reader) (*tls.Config, error) {
 	if t.CA == "" {
 		return nil, nil
 	}
 	pool := x509.NewCertPool()
-	if err := addFile(pool, t.CA); err != nil {
+	if err := read.add(pool, t.CA); err != nil {
 		return nil, err
 	}
-	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	pair, err := read.pair(t.Cert, t.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -54,29 +66,28 @@ func (t TLS) Peer() (*tls.Config, error) {
 	}, nil
 }
 
-// Server is for the HTTP listener. Nil when not configured.
-func (t TLS) Server() (*tls.Config, error) {
+func (t TLS) server(read reader) (*tls.Config, error) {
 	if t.HTTPCert == "" {
 		return nil, nil
 	}
-	pair, err := tls.LoadX509KeyPair(t.HTTPCert, t.HTTPKey)
+	pair, err := read.pair(t.HTTPCert, t.HTTPKey)
 	if err != nil {
 		return nil, err
 	}
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
-// Client is for nodes that forward to each other's HTTP listeners: they trust the system's authorities, the CA and, for
-// self-signed ones, the certificate that they show themselves. Nil when HTTPS is not configured.
-func (t TLS) Client() (*tls.Config, error) {
+func (t TLS) client(read reader) (*tls.Config, error) {
 	if t.HTTPCert == "" {
 		return nil, nil
 	}
-	return Trust(t.CA, t.HTTPCert)
+	return read.trust(t.CA, t.HTTPCert)
 }
 
 // Trust is a client's configuration that trusts the system's authorities and the certificates in files. Empty names are skipped.
-func Trust(files ...string) (*tls.Config, error) {
+func Trust(files ...string) (*tls.Config, error) { return reader(os.ReadFile).trust(files...) }
+
+func (read reader) trust(files ...string) (*tls.Config, error) {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool() // a system without authorities: the files are all there is
@@ -85,15 +96,15 @@ func Trust(files ...string) (*tls.Config, error) {
 		if file == "" {
 			continue
 		}
-		if err := addFile(pool, file); err != nil {
+		if err := read.add(pool, file); err != nil {
 			return nil, err
 		}
 	}
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }
 
-func addFile(pool *x509.CertPool, file string) error {
-	pem, err := os.ReadFile(file)
+func (read reader) add(pool *x509.CertPool, file string) error {
+	pem, err := read(file)
 	if err != nil {
 		return err
 	}
@@ -101,4 +112,21 @@ func addFile(pool *x509.CertPool, file string) error {
 		return fmt.Errorf("%s holds no certificate", file)
 	}
 	return nil
+}
+
+// pair is tls.LoadX509KeyPair.
+func (read reader) pair(cert, key string) (tls.Certificate, error) {
+	public, err := read(cert)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	private, err := read(key)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	pair, err := tls.X509KeyPair(public, private)
+	if err != nil {
+		return pair, fmt.Errorf("%s and %s: %w", cert, key, err)
+	}
+	return pair, nil
 }

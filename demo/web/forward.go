@@ -30,12 +30,20 @@ const (
 // passedOn are the headers that go with a request to the leader.
 var passedOn = []string{"Authorization", "Content-Type", api.HeaderSession, api.HeaderSeq}
 
-// NewTransport returns a transport for requests to other nodes. A nil configuration is plain HTTP.
-func NewTransport(secure *tls.Config) *http.Transport {
+// NewTransport returns a transport for requests to other nodes. For HTTPS it asks secure for the configuration of each handshake, as
+// certificates may be renewed meanwhile.
+func NewTransport(secure func() *tls.Config) *http.Transport {
 	return &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		TLSClientConfig:     secure,
-		TLSHandshakeTimeout: dialTimeout,
+		DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
+			defer cancel()
+			d := tls.Dialer{NetDialer: &net.Dialer{Timeout: dialTimeout}}
+			if secure != nil {
+				d.Config = secure()
+			}
+			return d.DialContext(ctx, network, addr)
+		},
 		MaxIdleConnsPerHost: maxIdleConns,
 		IdleConnTimeout:     time.Minute,
 		DisableCompression:  true,

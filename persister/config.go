@@ -24,6 +24,7 @@ type Config struct {
 	CacheBytes    int64         // for reads from disk; default 8 MiB
 	MemTableBytes uint64        // what is gathered in memory before it is sorted to disk; allocated as needed; default 128 MiB: what a snapshot makes obsolete before it is full never reaches a table
 	MaxOpenFiles  int           // default 512
+	ReserveBytes  int64         // what the disk must have free to run with, or the store does not open: NoRoomError; default 8 MiB; negative: none
 	SlowDisk      time.Duration // a disk operation that takes this long is logged; default 5 s
 	CloseWithin   time.Duration // how long Close waits for a disk that does not answer; default 10 s
 }
@@ -44,6 +45,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxOpenFiles == 0 {
 		c.MaxOpenFiles = 512
+	}
+	if c.ReserveBytes == 0 {
+		c.ReserveBytes = 8 << 20
 	}
 	if c.SlowDisk == 0 {
 		c.SlowDisk = 5 * time.Second

@@ -62,12 +62,16 @@ type group struct {
 }
 
 // Open opens the store in cfg.Dir, or founds one in a folder that is missing or empty. It refuses, with an
-// *OpenError, every folder that it cannot be sure of: another node's, in use, unreadable, damaged.
+// *OpenError, every folder that it cannot be sure of: another node's, in use, unreadable, damaged. With a *NoRoomError it refuses a disk that is too
+// full to start on.
 func Open(cfg Config) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
+	if err := checkRoom(cfg); err != nil {
+		return nil, err
+	}
 	s := &Store{
 		cfg: cfg, log: cfg.Log, groups: map[raft.GroupID]*group{}, damaged: map[raft.GroupID]error{},
 		syncs: make(chan *task, 64), synced: make(chan struct{}), closed: make(chan struct{}),

@@ -15,17 +15,23 @@ func (h *Host) SetPeer(node raft.NodeID, addr string) {
 // A greeter is a transport whose nodes greet each other with the start that they are, as TCP's do.
 type greeter interface{ Greet(raft.NodeID) }
 
-// learnAddresses has the transport look for the members where the membership in force says. One that is not in force, because it was only
-// asked for, changes nothing. Where a membership was rolled back that gave the only address, the program's own word counts again.
+// learnAddresses has the transport look for the members where the membership in force says, from when it says so. One that is not in force, because it
+// was only asked for, changes nothing. Where a membership was rolled back that gave the only address, the program's own word counts again.
 func (h *Host) learnAddresses(before, now raft.Membership) {
+	begins := before.IsZero()
 	for _, m := range now.Members {
+		was, _ := before.Member(m.ID)
 		addr := m.Addr
-		if was, ok := before.Member(m.ID); addr == "" && ok && was.Addr != "" {
-			if given, ok := h.given.Load(m.ID); ok {
-				addr = given.(string)
-			}
+		given, known := h.given.Load(m.ID)
+		switch {
+		case m.ID == h.cfg.Node || addr == was.Addr:
+			continue
+		case addr == "" && known:
+			addr = given.(string)
+		case begins && known && h.cfg.ForceAddresses:
+			continue
 		}
-		if addr != "" && m.ID != h.cfg.Node {
+		if addr != "" {
 			h.transport.SetPeer(m.ID, addr)
 		}
 	}

@@ -21,14 +21,24 @@ import (
 type HostConfig struct {
 	Node    raft.NodeID // required
 	Cluster string      // name of the cluster; nodes of another one are refused. Default "troupe"
+	// KeepCluster has Cluster name the cluster of a new folder alone; an old one's own name counts: Host.Cluster. For names that are made of something
+	// that may change.
+	KeepCluster bool
 	// Founders are the nodes that the cluster was founded with, for hosts that are meant for one group or for groups that were all founded alike.
 	// Nodes that were started with others are refused; a folder keeps those that it was made with. Empty: it is not compared.
 	Founders []raft.NodeID
 	Listen   string // TCP address for Raft traffic; port 0 picks one. Required unless Transport is set
-	// Advertise is where peers reach Listen, for those that do not know it from a membership; default the bound address.
+	// Advertise is where peers reach Listen, for those that do not know it from a membership, or know a wrong one; default Listen, with the port
+	// that was bound.
 	Advertise string
 	Dir       string                 // folder that only this node uses. Required
 	Peers     map[raft.NodeID]string // addresses known from the start; later ones come with memberships
+	// ForceAddresses has the addresses of Peers and SetPeer count instead of those of a membership that is found when a group begins, for clusters
+	// all of whose nodes have moved at once. Those that memberships name later count as ever.
+	ForceAddresses bool
+	// KeepAddresses leaves memberships as they are. By default the leader has them say where a member listens that is not where they say, and is
+	// known by its folder where it says itself, or where Peers had it; else each node names it in MemberStatus.Trouble (*LocationError).
+	KeepAddresses bool
 	// TLS, when not nil, serves both directions, and must require and verify the certificates of those who call. A certificate speaks for the
 	// nodes N that its DNS names node-N name: see remote.Config, also for the two switches that allow less. They matter only with TLS.
 	TLS                *tls.Config
@@ -86,6 +96,8 @@ type GroupConfig struct {
 	Members []raft.NodeID          // founding voters, at most raft.MaxVoters, the same on every founder; empty: starts empty and waits to be added
 	Tags    map[raft.NodeID]string // Member.Tag of the founders, for the program's own use
 	Addrs   map[raft.NodeID]string // Member.Addr of the founders; default HostConfig.Peers
+	// Tag, if not empty, is this node's Member.Tag from now on: the leader has the membership say so, unless HostConfig.KeepAddresses.
+	Tag string
 
 	// The state machine: either StateMachine or the three callbacks.
 	StateMachine func() StateMachine

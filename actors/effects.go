@@ -71,6 +71,8 @@ func (r *replica) step(ev raft.Event, blocks []*entry.Block) raft.Effects {
 		r.ctx.Send(r.election, election.Disarm{Seq: r.patience})
 	}
 	r.takesTurns(now)
+	r.noteRemoval()
+	r.mayLocate(now)
 	return fx
 }
 

@@ -39,7 +39,8 @@ type Host struct {
 	store     Store
 	reader    persister.Reader
 	transport remote.Transport
-	root      *actor.PID // supervises what is shared
+	locator   remote.Locator // transport, if it is one
+	root      *actor.PID     // supervises what is shared
 	publisher *actor.PID
 	shared
 
@@ -97,13 +98,13 @@ func (h *Host) open() error {
 	store, founders := h.cfg.Store, h.cfg.founders()
 	if store == nil {
 		disk, err := persister.Open(persister.Config{
-			Dir: h.cfg.Dir, FS: h.fs, Cluster: h.cfg.Cluster, Node: h.cfg.Node, Founders: h.cfg.founders(), Log: h.logger("persister"),
+			Dir: h.cfg.Dir, FS: h.fs, Cluster: h.cfg.Cluster, KeepCluster: h.cfg.KeepCluster, Node: h.cfg.Node, Founders: h.cfg.founders(), Log: h.logger("persister"),
 			MaxOpenFiles: h.cfg.Tuning.OpenTables,
 		})
 		if err != nil {
 			return err
 		}
-		store, founders = disk, disk.Founders()
+		store, founders, h.cfg.Cluster = disk, disk.Founders(), disk.Cluster()
 	}
 	h.store, h.reader = store, store
 	if l, ok := store.(Lineage); ok {
@@ -130,6 +131,7 @@ func (h *Host) open() error {
 	} else if t, ok := h.transport.(remote.Guarded); ok && h.guard != nil {
 		t.SetGuard(h.guard)
 	}
+	h.locator, _ = h.transport.(remote.Locator)
 	h.undead = stage.DropDeadLetters(h.system)
 	if err := h.spawnShared(); err != nil {
 		return errors.Join(err, store.Close())
@@ -144,6 +146,9 @@ func (h *Host) open() error {
 
 // Node is this host's id.
 func (h *Host) Node() raft.NodeID { return h.cfg.Node }
+
+// Cluster is the name of the cluster: HostConfig.Cluster, unless that says that the folder's counts.
+func (h *Host) Cluster() string { return h.cfg.Cluster }
 
 // Addr is the address that the transport listens on.
 func (h *Host) Addr() string { return h.transport.Addr() }

@@ -32,6 +32,10 @@ func (p *pendingChange) start(r *replica, q *request) {
 		q.refuse(err)
 		return
 	}
+	if err := r.host.reachable(q.change); err != nil {
+		q.refuse(err)
+		return
+	}
 	target, err := q.change.apply(r.node.Membership(), r.newcomer)
 	if err != nil {
 		q.refuse(err)
@@ -40,7 +44,9 @@ func (p *pendingChange) start(r *replica, q *request) {
 	r.flush()
 	// Known before the step: a single voter may see it committed within it.
 	p.request, p.target = q, target
-	if fx := r.step(q.change.event(target), nil); fx.Refused != nil {
+	event := q.change.event(target)
+	event.Located = r.there(target)
+	if fx := r.step(event, nil); fx.Refused != nil {
 		p.fail(fx.Refused)
 	}
 }
@@ -72,6 +78,19 @@ func (c Change) event(target raft.Membership) raft.ChangeMembership {
 	return raft.ChangeMembership{Target: target, Force: c.Force, BasedOn: c.BasedOn}
 }
 
+// reachable refuses a change with an address at which nobody can be reached.
+func (h *Host) reachable(c Change) error {
+	if h.locator == nil {
+		return nil
+	}
+	for _, m := range slices.Concat(c.Voters, c.Learners, c.AddVoters, c.AddLearners, c.Addresses) {
+		if err := h.locator.CheckAddr(m.Addr); m.Addr != "" && err != nil {
+			return &raft.InvalidChangeError{Reason: fmt.Sprintf("node %d: %v", m.ID, err)}
+		}
+	}
+	return nil
+}
+
 // once refuses a change that says of one node more than once what is to become of it: one of the two is a slip, and nobody knows which.
 func (c Change) once() error {
 	where := map[raft.NodeID]string{}
@@ -80,7 +99,7 @@ func (c Change) once() error {
 		ids  []raft.NodeID
 	}{
 		{"voters", numbers(c.Voters)}, {"learners", numbers(c.Learners)}, {"voters to add", numbers(c.AddVoters)}, {"learners to add", numbers(c.AddLearners)},
-		{"nodes to promote", c.Promote}, {"nodes to remove", c.Remove}, {"nodes to readmit", c.Readmit},
+		{"addresses", numbers(c.Addresses)}, {"nodes to promote", c.Promote}, {"nodes to remove", c.Remove}, {"nodes to readmit", c.Readmit},
 	} {
 		for _, id := range list.ids {
 			if first, named := where[id]; named {
@@ -133,6 +152,12 @@ func (c Change) apply(now raft.Membership, newcomer func(raft.NodeID) (uint64, e
 		m.Store = store
 		info[id] = m
 		voters, learners = without(voters, []raft.NodeID{id}), append(slices.Clone(learners), id)
+	}
+	for _, m := range c.Addresses {
+		if !slices.Contains(voters, m.ID) && !slices.Contains(learners, m.ID) {
+			return raft.Membership{}, &raft.InvalidChangeError{Reason: fmt.Sprintf("node %d is not a member: it has no address to change", m.ID)}
+		}
+		note(info, nil, []raft.Member{m})
 	}
 	for _, id := range c.Remove {
 		if !slices.Contains(voters, id) && !slices.Contains(learners, id) {

@@ -70,6 +70,9 @@ type Change struct {
 	// up; a *ReadmitError says why not. Each must have called the leader. What ran in its name before will not count any more. A node that led alone in the meantime, as the
 	// only founder of a cluster of its own, must not be let in.
 	Readmit []raft.NodeID
+	// Addresses says anew where members listen, and what their tags are; what it leaves blank stays. A voter that answers stays where it is:
+	// only those that do not, or are known to be there already, can be looked for elsewhere without Force.
+	Addresses []raft.Member
 	// Force has the change taken although it is unsafe. If the new voters turn out to have no majority that is alive and can be reached, the
 	// group is at a standstill that no later change can end: a change back needs that majority too.
 	Force bool

@@ -104,11 +104,11 @@ func (h *Host) missed(from raft.NodeID, group raft.GroupID) {
 			"group", uint64(group), "peer", uint64(from), "node", uint64(h.cfg.Node))
 	}
 	if answer {
-		h.tellMismatch(from, group, &remote.Mismatch{Kind: remote.NoGroup})
+		h.tell(from, group, &remote.Mismatch{Kind: remote.NoGroup})
 	}
 }
 
-func (h *Host) tellMismatch(to raft.NodeID, group raft.GroupID, m *remote.Mismatch) {
+func (h *Host) tell(to raft.NodeID, group raft.GroupID, m any) {
 	if pid := h.transport.Sender(to); pid != nil {
 		h.system.Root.Send(pid, &remote.Post{Envelope: remote.Envelope{Group: group, Message: m}})
 	}

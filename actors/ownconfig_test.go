@@ -12,7 +12,7 @@ func TestConfigurationsAreTheirCallers(t *testing.T) {
 	c := newCluster(t, 1)
 	h := c.nodes[1].host
 	cfg := actors.GroupConfig{
-		Group: 9, Members: []raft.NodeID{1}, Addrs: map[raft.NodeID]string{1: "here"}, Tags: map[raft.NodeID]string{1: "this"},
+		Group: 9, Members: []raft.NodeID{1}, Addrs: map[raft.NodeID]string{1: h.Addr()}, Tags: map[raft.NodeID]string{1: "this"},
 		Apply: func(actors.Command) []byte { return nil }, NoRestart: true,
 	}
 	props := actors.RaftGroup(h, cfg)
@@ -24,7 +24,7 @@ func TestConfigurationsAreTheirCallers(t *testing.T) {
 		return ok && g.Status().Role == raft.Leader
 	})
 	g, _ := h.Group(9)
-	if m := g.Status().Members; len(m) != 1 || m[0].ID != 1 || m[0].Addr != "here" || m[0].Tag != "this" {
+	if m := g.Status().Members; len(m) != 1 || m[0].ID != 1 || m[0].Addr != h.Addr() || m[0].Tag != "this" {
 		t.Errorf("%+v", m)
 	}
 }

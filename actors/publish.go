@@ -18,7 +18,7 @@ func (r *replica) publish() {
 		Node: r.host.cfg.Node, Group: r.cfg.Group, Phase: Running, Role: r.leader.Role, Term: r.leader.Term, Leader: r.leader.Leader,
 		Commit: r.commit.Index, Applied: r.applied, First: n.FirstIndex(), Last: last, Durable: min(n.Durable(), last),
 		Snapshot: n.Snapshot().Index, Joint: len(r.effective.Membership.Outgoing) > 0,
-		Doubt: n.InDoubt(r.host.cfg.Node), Refused: r.refused,
+		Doubt: n.InDoubt(r.host.cfg.Node), Refused: r.refused, Removed: n.Removed(),
 	}
 	s.StalledSince = r.progress.stalled
 	s.CaughtUp, s.Trouble = r.caughtUp(), r.troubles[r.host.cfg.Node]

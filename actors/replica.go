@@ -85,12 +85,14 @@ type replica struct {
 	change    pendingChange
 	transfer  pendingTransfer
 	effective raft.Change
+	locations locations
 	troubles  map[raft.NodeID]error // what keeps other nodes from working with this replica
 	refused   uint64                // messages that no correct node sends
 	refusals  map[refusal]bool      // of which the reason has been told
 	outsider  bool                  // that this node is no founder has been told
 	settled   raft.Membership       // the last one known to be committed
 	settledAt raft.Index            // where that was set, plus 1
+	removed   raft.Index            // by which this node is no member any more has been told; 0: nothing has
 	toldBack  bool                  // that this node has gone back has been told to the rules
 	target    raft.Index            // what must be applied before the replica counts as caught up
 }
@@ -196,6 +198,8 @@ func (r *replica) receiveWork(message any) {
 		r.probed(m)
 	case *heartbeat.Resumed:
 		r.resume(m)
+	case *locate:
+		r.locate()
 	case *identityMoved:
 		r.identityMoved(m.peer)
 	case *applier.Applied:
@@ -224,6 +228,8 @@ func (r *replica) receivePeer(in *inbound) {
 		r.receiveChunkReply(in.from, m)
 	case *remote.Mismatch:
 		r.mismatched(in.from, m)
+	case *remote.Location:
+		r.toldLocation(in.from, m)
 	case raft.Message:
 		if _, beat := m.(*raft.Heartbeat); beat {
 			r.tellProgress()

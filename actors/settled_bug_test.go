@@ -40,11 +40,12 @@ func TestPeersFollowWhatIsOnTheDisk(t *testing.T) {
 		}
 	}
 	await(t, "it has met it", func() bool { return c.knowsFolder(away, joined.ID) })
+	lead := c.leader() // whoever is taken out will know of none
 	slow.Store(uint64(away))
 	c.change(actors.Change{Remove: []raft.NodeID{joined.ID}})
 	await(t, "it has heard of that", func() bool {
 		s := c.nodes[away].group.Status()
-		return settled(c.nodes[away].group) && s.MembersIndex == c.leader().group.Status().MembersIndex
+		return settled(c.nodes[away].group) && s.MembersIndex == lead.group.Status().MembersIndex
 	})
 	if !c.remembers(away, joined.ID) {
 		t.Error("it has forgotten whom its disk has as a member")

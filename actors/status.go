@@ -24,7 +24,10 @@ type Status struct {
 	// MembersIndex is where in the log Members was set; below the first entry that is left, it may be the snapshot's index instead.
 	MembersIndex raft.Index
 	Joint        bool // a joint membership is in force
-	Doubt        bool // this node has gone back: it has no vote until its leader trusts it again
+	// Removed is where the membership was set by which the group goes on without this node, as others have told it: it rests until it is added again. Members
+	// may still be what it knew before. 0: nobody has said so.
+	Removed raft.Index
+	Doubt   bool // this node has gone back: it has no vote until its leader trusts it again
 	// Trouble is what keeps this replica from doing its part: an *IdentityError, what others say against this node, which is not who they know by its
 	// name; or a *StateLostError. Nil: nothing.
 	Trouble  error
@@ -71,16 +74,21 @@ type MemberStatus struct {
 	Doubt   bool // it has gone back, its disk lacks what it held once: it has no vote and does not count; known to the leader and to itself
 }
 
-// RoleName is the role in words: leader, follower, candidate, learner or stopped.
+// RoleName is the role in words: leader, follower, candidate, precandidate, learner, removed or stopped.
 func (s Status) RoleName() string {
-	if s.Stopped {
+	switch {
+	case s.Stopped:
 		return "stopped"
+	case s.Removed > 0:
+		return "removed"
 	}
 	switch s.Role {
 	case raft.Leader:
 		return "leader"
-	case raft.Candidate, raft.PreCandidate:
+	case raft.Candidate:
 		return "candidate"
+	case raft.PreCandidate:
+		return "precandidate"
 	case raft.Learner:
 		return "learner"
 	default:

@@ -12,6 +12,13 @@ func (h *Host) suits(c *GroupConfig) error {
 		err = errors.Join(err, fmt.Errorf("GroupConfig: ElectionTimeout.Min %v is not above HostConfig.HeartbeatInterval %v: followers would campaign "+
 			"between two heartbeats of a leader that is well; make it at least three times as long", shortest, beat))
 	}
+	if h.locator != nil {
+		for id, addr := range c.Addrs {
+			if wrong := h.locator.CheckAddr(addr); addr != "" && wrong != nil {
+				err = errors.Join(err, fmt.Errorf("GroupConfig: Addrs: node %d: %w", id, wrong))
+			}
+		}
+	}
 	return err
 }
 

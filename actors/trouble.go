@@ -56,7 +56,11 @@ func (r *replica) troubled(peer raft.NodeID, what error) {
 	if sameTrouble(had, what) {
 		return
 	}
-	r.log.Warn("a node cannot take part", "peer", uint64(peer), "err", what)
+	words := "a node cannot take part"
+	if _, misplaced := what.(*LocationError); misplaced {
+		words = "a member is not where the membership says"
+	}
+	r.log.Warn(words, "peer", uint64(peer), "err", what)
 	r.host.announce(&PeerTrouble{Node: r.host.cfg.Node, Group: r.cfg.Group, Peer: peer, Err: what})
 }
 
@@ -71,7 +75,8 @@ func sameTrouble(had, what error) bool {
 
 // untroubled ends what was wrong with a node: it was heard, and makes sense.
 func (r *replica) untroubled(peer raft.NodeID) {
-	if _, known := r.troubles[peer]; !known {
+	what, known := r.troubles[peer]
+	if !known {
 		return
 	}
 	delete(r.troubles, peer)
@@ -79,7 +84,11 @@ func (r *replica) untroubled(peer raft.NodeID) {
 		r.toldBack = false // whoever objects from now on means something else
 	}
 	r.changed = true
-	r.log.Info("a node takes part again", "peer", uint64(peer))
+	words := "a node takes part again"
+	if _, misplaced := what.(*LocationError); misplaced {
+		words = "a member is where the membership says again"
+	}
+	r.log.Info(words, "peer", uint64(peer))
 }
 
 // met follows a message of a peer's, which the rules dropped if they call it a stranger.
@@ -93,6 +102,9 @@ func (r *replica) met(peer, stranger raft.NodeID) {
 	}
 	if _, lost := r.troubles[peer].(*NoAddressError); lost { // that it reaches us is no way back
 		r.reachable(peer)
+		return
+	}
+	if _, misplaced := r.troubles[peer].(*LocationError); misplaced { // that it is heard does not put it where it was said to be
 		return
 	}
 	if r.misidentified(peer) { // what it says does not tell who it is
@@ -141,7 +153,7 @@ func (r *replica) strangerMet(peer raft.NodeID) {
 	ours := r.node.Membership().Voters
 	r.troubled(peer, &FoundersError{Peer: peer, Ours: ours})
 	if r.host.mismatches.due(mismatchKey{peer, r.cfg.Group}, r.now()) {
-		r.host.tellMismatch(peer, r.cfg.Group, &remote.Mismatch{Kind: remote.OtherFounders, Founders: slices.Clone(ours)})
+		r.host.tell(peer, r.cfg.Group, &remote.Mismatch{Kind: remote.OtherFounders, Founders: slices.Clone(ours)})
 	}
 }
 

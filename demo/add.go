@@ -51,6 +51,15 @@ func newMember(a []string) (*api.NewMember, error) {
 	return m, errors.Join(faults...)
 }
 
+// setAddr says where a member is reached from now on.
+func (k *ctl) setAddr(ctx context.Context, a []string) error {
+	m, err := newMember(a)
+	if err != nil {
+		return &usageError{err}
+	}
+	return k.change(ctx, api.Change{Address: &api.Address{ID: m.ID, Raft: m.Raft, HTTP: m.HTTP}, Force: k.force})
+}
+
 // learns reports whether a member is a learner by the addresses given.
 func (k *ctl) learns(ctx context.Context, wanted api.NewMember) bool {
 	s, err := k.leader(ctx)

@@ -63,7 +63,9 @@ func ctlCommand() *cobra.Command {
 	add.Flags().BoolVar(&k.learner, "learner", false, "leave it a learner, which has no vote")
 	promote := k.command("promote", "Give a learner a vote", k.promote, "N")
 	remove := k.command("remove", "Remove a node", k.remove, "N")
+	move := k.command("set-addr", "Say where a node is that has moved", k.setAddr, "N", "RAFT_ADDR", "HTTP_ADDR")
 	for c, what := range map[*cobra.Command]string{
+		move:    "though it answers from where it is, or the others are not known to be alive",
 		add:     "give it a vote at once, though it is not known to be alive and has none of the log",
 		promote: "though it is not known to be alive and to have caught up",
 		remove:  "though those who are left are not known to be alive",
@@ -74,7 +76,7 @@ func ctlCommand() *cobra.Command {
 	del.SuggestFor = []string{"delete", "rm", "unset"}
 	put := k.command("put", "Set a key", k.put, "K", "V")
 	put.SuggestFor = []string{"set", "write"}
-	root.AddCommand(get, cas, add, promote, remove,
+	root.AddCommand(get, cas, add, promote, remove, move,
 		k.command("readmit", "Let a node that lost its folder back in: as a learner, to be promoted once it has caught up", k.readmit, "N"),
 		k.command("status", "Print how one node sees the cluster", k.status),
 		put,

@@ -147,7 +147,7 @@ func TestUsage(t *testing.T) {
 		{"node --config " + good + " --id 2", "lists no node 2: there is 1"},
 		{"node --config " + good + " --id one", `--id: "one" is not a whole number`},
 		{"node --config " + filepath.Join(dir, "absent.toml") + " --id 1", "absent.toml"},
-		{"node --config " + bad + " --id 1", "demo: " + bad + ": line 1: unknown key colour: there are cluster, data, election_timeout, heartbeat_interval, snapshot_every, log, token, token_file, max_connections, max_answer_bytes, chaos, [tls], [[node]]\n" +
+		{"node --config " + bad + " --id 1", "demo: " + bad + ": line 1: unknown key colour: there are cluster, data, election_timeout, heartbeat_interval, snapshot_every, log, token, token_file, max_connections, max_answer_bytes, chaos, follow_addresses, [tls], [[node]]\n" +
 			"demo: " + bad + ": chaos: \"no\" is neither true nor false\n" +
 			"demo: " + bad + ": node 1: raft: no address: write one like 127.0.0.1:7001\n" +
 			"demo: " + bad + `: node 1: http: "x" is not host:port, like 127.0.0.1:7001` + "\n"},

@@ -91,17 +91,23 @@ func (m *member) openHost() error {
 	}
 	var err error
 	m.host, err = actors.StartHost(system, actors.HostConfig{
-		Node: m.self.ID, Cluster: m.cfg.ClusterName(), Founders: m.founders(), Listen: m.self.Raft, Peers: peers,
+		Node: m.self.ID, Cluster: m.cfg.ClusterName(), KeepCluster: m.cfg.Cluster == "", Founders: m.founders(), Listen: m.self.Raft, Peers: peers,
 		TLS: secure, TLSAnyName: true, // the nodes of a file share one certificate
-		Dir:               filepath.Join(m.cfg.Data, strconv.FormatUint(uint64(m.self.ID), 10)),
+		Dir:            filepath.Join(m.cfg.Data, strconv.FormatUint(uint64(m.self.ID), 10)),
+		ForceAddresses: m.cfg.ForceAddresses, KeepAddresses: !m.cfg.FollowAddresses,
 		HeartbeatInterval: m.cfg.Heartbeat, Log: m.logs("demo"), Loggers: m.logs,
 		Tuning: actors.HostTuning{Connections: m.files.links, OpenTables: m.files.tables},
 		TLSNow: renewed,
 	})
-	if err == nil {
-		m.self.Raft = bound(m.self.Raft, m.host.Addr())
+	if err != nil {
+		return err
 	}
-	return err
+	m.self.Raft = bound(m.self.Raft, m.host.Addr())
+	if made, kept := m.cfg.ClusterName(), m.host.Cluster(); made != kept {
+		m.logs("demo").Warn(fmt.Sprintf("the folder's cluster has another name than is made of the file's founders, whose addresses or number have changed: the folder's "+
+			"counts; keep it for nodes with new folders, too, by the line cluster = %q in the file", kept), "folder", kept, "file", made)
+	}
+	return nil
 }
 
 // founders are the nodes that the cluster is founded with, as far as this one is one of them.
@@ -120,7 +126,7 @@ func (m *member) start(ctx context.Context, nodes []config.Node) error {
 		Apply: func(c actors.Command) []byte { return store.Apply(c.Data) }, Snapshot: store.Snapshot, Restore: store.Restore,
 		ElectionTimeout: m.cfg.ElectionTimeout, SnapshotEvery: cmp.Or(m.cfg.SnapshotEvery, actors.NoSnapshots),
 	}
-	group.Members = m.founders()
+	group.Members, group.Tag = m.founders(), m.self.HTTP
 	peers := map[raft.NodeID]string{}
 	for _, n := range nodes {
 		group.Addrs[n.ID], group.Tags[n.ID], peers[n.ID] = n.Raft, n.HTTP, n.HTTP
@@ -135,7 +141,29 @@ func (m *member) start(ctx context.Context, nodes []config.Node) error {
 	if err := m.loaded(ctx); err != nil {
 		return err
 	}
+	m.compareAddresses(nodes)
 	return m.serve(store, peers)
+}
+
+// compareAddresses says where the log and the file have a node elsewhere. The log's word counts, once it is found to be wrong the node's own.
+func (m *member) compareAddresses(nodes []config.Node) {
+	for _, n := range nodes {
+		for _, known := range m.group.Status().Members {
+			if known.ID != n.ID || known.Addr == n.Raft && known.Tag == n.HTTP || known.Addr == "" {
+				continue
+			}
+			what := "the log has a node at other addresses than the file: "
+			switch {
+			case m.cfg.ForceAddresses:
+				what += "the file's count, by --force-addresses"
+			case m.cfg.FollowAddresses:
+				what += "once it is found where it says itself, the log is corrected; if no leader is found, start the nodes with --force-addresses"
+			default:
+				what += "the log's count; correct the file, or the log by ctl set-addr, or, if no leader is found, start the nodes with --force-addresses"
+			}
+			m.logs("demo").Warn(what, "peer", uint64(n.ID), "raft", known.Addr, "http", known.Tag, "file_raft", n.Raft, "file_http", n.HTTP)
+		}
+	}
 }
 
 // startTimeout bounds the reading of the log and the snapshot at start. startPoll is between looks at how far it is.

@@ -134,7 +134,7 @@ func TestCtlRefuses(t *testing.T) {
 		{[]string{"--token", "a\nb", "get", "k"}, "--token: it cannot be sent in a header"},
 		{[]string{"pu", "k", "v"}, `demo: unknown command of ctl "pu": did you mean put?`},
 		{[]string{"delete", "k"}, `unknown command of ctl "delete": did you mean del?`},
-		{[]string{"watc"}, `unknown command of ctl "watc": there are add, append, cas, del, get, log, promote, put, readmit, remove, snapshot, status, transfer`},
+		{[]string{"watc"}, `unknown command of ctl "watc": there are add, append, cas, del, get, log, promote, put, readmit, remove, set-addr, snapshot, status, transfer`},
 		{[]string{"status", "now"}, "demo: ctl status wants no arguments, got 1"},
 	} {
 		*asked = nil

@@ -18,8 +18,9 @@ import (
 func nodeCommand() *cobra.Command {
 	var file string
 	var id uint64
+	var force bool
 	c := &cobra.Command{
-		Use: "node --config FILE --id N", Short: "Run one node of the cluster that FILE describes", Args: none,
+		Use: "node --config FILE --id N [--force-addresses]", Short: "Run one node of the cluster that FILE describes", Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if file == "" {
 				return usage("node wants --config FILE and --id N")
@@ -38,11 +39,13 @@ func nodeCommand() *cobra.Command {
 			if !ok {
 				return usage("--id: %s lists no node %d: there are %s", file, id, cmp.Or(numbers(cfg), "none"))
 			}
+			cfg.ForceAddresses = force
 			return runMembers(cfg, []config.Node{self}, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	c.Flags().StringVar(&file, "config", "", "TOML file, the same for all nodes")
 	c.Flags().Uint64Var(&id, "id", 0, "which of its nodes to run")
+	c.Flags().BoolVar(&force, "force-addresses", false, "look for the others where FILE says, not where the log does, when so many have moved that no leader is found")
 	return c
 }
 

@@ -13,10 +13,12 @@ import (
 
 // Config says where a host's store is and how much memory it may use.
 type Config struct {
-	Dir     string      // the store's folder, made when missing; no two stores share one
-	FS      vfs.FS      // default vfs.Default, the machine's, on which files are their user's alone (0600, folders 0700)
-	Cluster string      // the cluster's id: a store opens for no other
-	Node    raft.NodeID // the host's id: a store opens for no other
+	Dir     string // the store's folder, made when missing; no two stores share one
+	FS      vfs.FS // default vfs.Default, the machine's, on which files are their user's alone (0600, folders 0700)
+	Cluster string // the cluster's id: a store opens for no other
+	// KeepCluster: Cluster names the cluster of a new folder alone; an old one keeps what it has: Store.Cluster.
+	KeepCluster bool
+	Node        raft.NodeID // the host's id: a store opens for no other
 	// Founders is a checksum of the cluster's founding members, or 0. A new folder keeps it; an old one keeps what it has: Store.Founders.
 	Founders uint32
 	Log      *slog.Logger

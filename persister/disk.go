@@ -77,7 +77,7 @@ func Open(cfg Config) (*Store, error) {
 		syncs: make(chan *task, 64), synced: make(chan struct{}), closed: make(chan struct{}),
 	}
 	s.queue.ready = make(chan struct{}, 1)
-	home, err := enter(cfg.FS, cfg.Dir, identity{Format: identityFormat, Cluster: cfg.Cluster, Node: cfg.Node, Founders: cfg.Founders})
+	home, err := enter(cfg.FS, cfg.Dir, identity{Format: identityFormat, Cluster: cfg.Cluster, Node: cfg.Node, Founders: cfg.Founders}, cfg.KeepCluster)
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +165,13 @@ func (s *Store) fail(err error) {
 		f(err)
 	}
 	s.queue.wake()
+}
+
+// Cluster is the name of the cluster that the folder was made for.
+func (s *Store) Cluster() string {
+	s.lineage.mu.Lock()
+	defer s.lineage.mu.Unlock()
+	return s.home.id.Cluster
 }
 
 // Founders is the Config.Founders that the folder was made with, or 0.

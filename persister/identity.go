@@ -132,8 +132,8 @@ func (h *home) path(name string) string { return h.fs.PathJoin(h.dir, name) }
 
 func (h *home) close() error { return h.lock.Close() }
 
-// enter locks dir, which it makes if need be, and checks that it is want's.
-func enter(fs vfs.FS, dir string, want identity) (_ *home, err error) {
+// enter locks dir, which it makes if need be, and checks that it is want's, whose cluster counts for a new one alone if keepCluster.
+func enter(fs vfs.FS, dir string, want identity, keepCluster bool) (_ *home, err error) {
 	h := &home{fs: fs, dir: dir, id: want}
 	switch info, err := fs.Stat(dir); {
 	case oserror.IsNotExist(err):
@@ -159,14 +159,14 @@ func enter(fs vfs.FS, dir string, want identity) (_ *home, err error) {
 	if h.lock, err = fs.Lock(h.path(lockName)); err != nil {
 		return nil, refuse(h.path(lockName), errors.Join(ErrLocked, err), "cannot be locked, another process may use it: %v", err)
 	}
-	if err = h.identify(want); err != nil {
+	if err = h.identify(want, keepCluster); err != nil {
 		return nil, errors.Join(err, h.close())
 	}
 	return h, nil
 }
 
 // identify reads the identity, again under the lock, or founds it.
-func (h *home) identify(want identity) error {
+func (h *home) identify(want identity, keepCluster bool) error {
 	path := h.path(identityName)
 	b, err := readFile(h.fs, path)
 	if oserror.IsNotExist(err) {
@@ -181,8 +181,12 @@ func (h *home) identify(want identity) error {
 		return refuse(path, ErrDamaged, "is damaged: its checksum is wrong")
 	case id.Format != identityFormat:
 		return refuse(path, ErrForeign, "has format %d, known is %d", id.Format, identityFormat)
-	case id.Cluster != want.Cluster || id.Node != want.Node:
-		return refuse(path, ErrForeign, "belongs to node %d of cluster %q, not to node %d of cluster %q", id.Node, id.Cluster, want.Node, want.Cluster)
+	case id.Node != want.Node:
+		return refuse(path, ErrForeign, "belongs to node %d of cluster %q, not to node %d: start that node on it, or give this one the folder that it had, or a new one",
+			id.Node, id.Cluster, want.Node)
+	case id.Cluster != want.Cluster && !keepCluster:
+		return refuse(path, ErrForeign, "belongs to cluster %q, not to cluster %q: name the cluster as the folder does (cluster = %q, HostConfig.Cluster), or give the node "+
+			"another folder", id.Cluster, want.Cluster, id.Cluster)
 	}
 	h.id = id
 	return nil

@@ -2,6 +2,7 @@ package persister
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -50,7 +51,19 @@ func TestForeignFolders(t *testing.T) {
 	refusal(t, openClose(t, other), identityName, ErrForeign)
 	other = cfg
 	other.Cluster = "prod"
-	refusal(t, openClose(t, other), identityName, ErrForeign)
+	err := openClose(t, other)
+	refusal(t, err, identityName, ErrForeign)
+	if line := fmt.Sprintf("cluster = %q", cfg.Cluster); !strings.Contains(err.Error(), line) || !strings.Contains(err.Error(), `"prod"`) {
+		t.Errorf("both names and the line that repairs it: %v", err)
+	}
+	other.KeepCluster = true // the folder's name counts
+	s, err := Open(other)
+	if err != nil || s.Cluster() != cfg.Cluster {
+		t.Fatalf("%v, %v", s, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
 	if err := openClose(t, cfg); err != nil {
 		t.Errorf("after refusals: %v", err)
 	}

@@ -48,8 +48,8 @@ func (n *Node) alive(id NodeID) bool {
 
 // admit refuses a change from now to next that could leave the cluster without a quorum: a majority of the new voters, and in joint
 // consensus of the old ones too, must have answered within ElectionMax, from where they are to be, somebody of them must be able to lead, and whoever is to get a vote must have caught up
-// as a learner. The error is an *UnsafeChangeError.
-func (n *Node) admit(now, next *Membership) error {
+// as a learner. Located are those who say themselves that they are where next looks for them. The error is an *UnsafeChangeError.
+func (n *Node) admit(now, next *Membership, located []NodeID) error {
 	e := &UnsafeChangeError{Voters: len(next.Voters), Needed: len(next.Voters)/2 + 1}
 	if !slices.ContainsFunc(next.Voters, n.mayFollow) {
 		for _, id := range next.Voters {
@@ -59,7 +59,7 @@ func (n *Node) admit(now, next *Membership) error {
 		}
 	}
 	for _, id := range slices.Concat(next.Voters, next.Outgoing) {
-		if moves(now, next, id) {
+		if moves(now, next, id) && n.alive(id) && !slices.Contains(located, id) {
 			e.Servers = append(e.Servers, Unready{ID: id, Why: Moved})
 		}
 	}
@@ -87,7 +87,8 @@ func (n *Node) admit(now, next *Membership) error {
 	return e
 }
 
-// moves reports whether a member is to be looked for elsewhere. Whoever answers now does so from where it is.
+// moves reports whether a member is to be looked for elsewhere. Whoever answers now does so from where it is; who does not answer is lost to the
+// majority anyway.
 func moves(now, next *Membership, id NodeID) bool {
 	from, _ := now.Member(id)
 	to, _ := next.Member(id)

@@ -34,11 +34,13 @@ func (n *Node) advanceCommit() {
 	if t, _ := n.log.TermAt(at); t != n.hard.Term {
 		return
 	}
+	before := n.commit
 	n.commit = at
 	n.answerReads()
 	if n.members.Index > n.commit {
 		return
 	}
+	n.tellAllRemoved(before)
 	if n.members.Membership.Joint() {
 		n.leaveJoint()
 		n.advanceCommit() // the quorum may have become smaller

@@ -24,10 +24,11 @@ type (
 	//
 	// It is refused with *UnsafeChangeError unless a majority of the new voters (in joint consensus of the old ones too) has answered this
 	// leader within ElectionMax, and each server that gets a vote is a learner that has caught up: it has on its disk all that the leader's log
-	// held ElectionMax ago, or holds now (thesis §4.2.1).
+	// held ElectionMax ago, or holds now (thesis §4.2.1). A voter that has answered within ElectionMax stays where it is, unless Located names it.
 	ChangeMembership struct {
-		Target Membership
-		Force  bool // take it although it is unsafe
+		Target  Membership
+		Located []NodeID // servers that say themselves that they are where Target looks for them
+		Force   bool     // take it although it is unsafe
 		// BasedOn, when not 0, is an index at which the caller looked at the membership: one that was changed later refuses with *MovedOnError.
 		BasedOn Index
 	}

@@ -154,7 +154,7 @@ func (n *Node) plan(e ChangeMembership) (Membership, error) {
 		next = next.sorted(now.Members)
 	}
 	if !e.Force {
-		if err := n.admit(&now, &next); err != nil {
+		if err := n.admit(&now, &next, e.Located); err != nil {
 			return now, err
 		}
 	}
@@ -202,6 +202,9 @@ func (n *Node) retire() {
 		}
 	}
 	n.follow(n.hard.Term, None)
+	if !n.members.Membership.Has(n.cfg.ID) {
+		n.removed = n.members.Index
+	}
 }
 
 // MembershipAt returns the membership that was effective once entry i was appended: what a snapshot at

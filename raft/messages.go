@@ -118,6 +118,11 @@ type Trust struct {
 	Unaided bool
 }
 
+// Removed tells a server that it is no member: a membership without it is committed. It is of no term.
+type Removed struct {
+	Index Index // at which that membership was set, or a snapshot that has it
+}
+
 func (m *RequestVote) MsgTerm() Term          { return m.Term }
 func (m *RequestVoteReply) MsgTerm() Term     { return m.Term }
 func (m *AppendEntries) MsgTerm() Term        { return m.Term }
@@ -129,3 +134,4 @@ func (m *InstallSnapshotReply) MsgTerm() Term { return m.Term }
 func (m *TimeoutNow) MsgTerm() Term           { return m.Term }
 func (m *Recall) MsgTerm() Term               { return m.Term }
 func (m *Trust) MsgTerm() Term                { return m.Term }
+func (m *Removed) MsgTerm() Term              { return 0 }

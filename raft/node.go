@@ -37,6 +37,7 @@ type Node struct {
 	// What only a leader has.
 	peers     []peer
 	termFirst Index    // the no-op of its term: until that is committed, it knows too little (§8)
+	removed   Index    // a membership that is committed at this index does not have this server; 0: nobody has said so
 	ledTerm   Term     // the latest term it led
 	backers   []NodeID // whose votes made it the leader of its term, its own included
 	transfer  NodeID
@@ -212,6 +213,8 @@ func (n *Node) receive(from NodeID, m Message) {
 		n.onTrust(m)
 	case *TimeoutNow:
 		n.onTimeoutNow(m)
+	case *Removed:
+		n.onRemoved(m)
 	}
 }
 
@@ -270,7 +273,7 @@ func (n *Node) settleRole() {
 // without a state machine is of no use as a leader.
 func (n *Node) mayLead() bool {
 	id := n.cfg.ID
-	if n.hard.Doubt || n.lost {
+	if n.hard.Doubt || n.lost || n.Removed() > 0 {
 		return false
 	}
 	for k := len(n.changes) - 1; k >= 0 && n.changes[k].Index > n.commit; k-- {

@@ -125,6 +125,9 @@ func Validate(from NodeID, m Message) error {
 		j.positive(m.Term)
 		j.indexes(m.Entry.Index)
 		j.demand(m.Entry.Index > 0 && m.Entry.Term == m.Term, "it trusts by entry %d of term %d", m.Entry.Index, m.Entry.Term)
+	case *Removed:
+		j.indexes(m.Index)
+		j.demand(m.Index > 0, "nobody is removed by nothing")
 	default:
 		j.demand(false, "no such message is known")
 	}

@@ -29,7 +29,7 @@ const (
 	Silent     Unreadiness = iota // it has not answered within Config.ElectionMax
 	NotLearner                    // it is to get a vote and is not a learner
 	Behind                        // it is to get a vote and has not caught up: it lacks what the log held ElectionMax ago
-	Moved                         // it is to vote from another address than the one where it is known to answer
+	Moved                         // it answers, and is to vote from another address than the one where it does
 	Doubted                       // it is to get a vote and has gone back: it is not trusted before it has caught up
 	Stateless                     // it waits for a snapshot to restore its state machine from, and cannot lead
 )
@@ -61,7 +61,7 @@ func (u Unready) String() string {
 	case u.Why == Behind:
 		return fmt.Sprintf("server %d is to vote but has yet to catch up: it lacks %d entries", u.ID, u.Lag)
 	case u.Why == Moved:
-		return fmt.Sprintf("server %d is to vote from another address, where nobody knows it to answer: if it has moved for good, force the change, or remove it and add it anew", u.ID)
+		return fmt.Sprintf("server %d is to vote from another address than the one where it answers now: stop it first if it is to move, or force the change", u.ID)
 	case u.Why >= Doubted:
 		return fmt.Sprintf("server %d is to vote but "+[...]string{"has gone back and is not trusted yet", stateless, "is not ready"}[min(u.Why, Stateless+1)-Doubted], u.ID)
 	case u.Silence < 0:

@@ -190,6 +190,37 @@ func TestVoterMovesByForceAlone(t *testing.T) {
 	s.refused(at(voters(1, 2, 3), "", "b"), Unready{ID: 2, Why: Moved})
 }
 
+// A voter that has moved and does not answer any more is looked for where it is said to be, as long as the others have the majority: whatever the
+// address, no more is lost than was. One that says itself that it is there counts as it does anywhere.
+func TestVoterMovesOnceItIsSilent(t *testing.T) {
+	at := func(m Membership, addrs ...string) Membership {
+		for i, a := range addrs {
+			m.Members = append(m.Members, Member{ID: NodeID(i + 1), Addr: a})
+		}
+		return m
+	}
+	moved := at(voters(1, 2, 3), "a", "b", "x")
+	s := established(t, at(voters(1, 2, 3), "a", "b", "c"))
+	s.refused(moved, Unready{ID: 3, Why: Moved})
+	s.at += patience + 1
+	s.refused(moved, Unready{ID: 2, Why: Silent, Silence: patience + 1}, Unready{ID: 3, Why: Silent, Silence: patience + 1})
+	s.answers(2)
+	s.taken(moved)
+
+	s = established(t, at(voters(1, 2, 3), "a", "b", "c"))
+	asked := func(target Membership, located ...NodeID) error {
+		return (&subject{Node: s.Clone(), t: t, at: s.at}).do(ChangeMembership{Target: target, Located: located}).Refused
+	}
+	both := at(voters(1, 2, 3), "x", "b", "y")
+	if err := errors.Join(asked(moved, 3), asked(both, 1, 3)); err != nil {
+		t.Error(err)
+	}
+	var unsafe *UnsafeChangeError
+	if err := asked(both, 3); !errors.As(err, &unsafe) || len(unsafe.Servers) != 1 || unsafe.Servers[0] != (Unready{ID: 1, Why: Moved}) {
+		t.Error(err)
+	}
+}
+
 // Who only leaves the voters has a vote until the change is over, and has to be found meanwhile.
 func TestOutgoingVoterMovesByForceAlone(t *testing.T) {
 	at := func(m Membership, addrs ...string) Membership {

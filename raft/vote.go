@@ -65,6 +65,7 @@ func (n *Node) askVotes(m *RequestVote) {
 
 func (n *Node) onRequestVote(m *RequestVote) {
 	if m.PreVote {
+		n.tellRemoved(n.from)
 		grant := m.Term > n.hard.Term && !n.hard.Doubt && !n.hearsLeader() && n.upToDate(m.Last)
 		n.send(n.from, &RequestVoteReply{Term: n.hard.Term, Asked: m.Term, Granted: grant, PreVote: true}, grant)
 		return
@@ -190,6 +191,6 @@ func (n *Node) obey(term Term, leader NodeID) {
 		}
 	}
 	n.follow(term, leader)
-	n.contact = n.now
+	n.contact, n.removed = n.now, 0
 	n.out.Patience = WaitAfresh
 }

@@ -25,6 +25,8 @@ const (
 	kindRecall               = 11
 	kindTrust                = 12
 	kindMismatch             = 13
+	kindLocation             = 14
+	kindRemoved              = 15
 )
 
 // kinds is the protocol: see Version for how it grows. Embedded structs are laid flat.
@@ -94,6 +96,14 @@ var kinds = newCodec(
 		m.Kind = MismatchKind(min(kind, math.MaxUint8))
 		c.nodes(1, &m.Founders)
 	}),
+	declare(kindLocation, 3, Control, func(c *coder, m *Location) {
+		unsigned(c, 3, &m.Node)
+		c.text(3, &m.Addr)
+		c.text(3, &m.Tag)
+	}),
+	declare(kindRemoved, 3, Control, func(c *coder, m *raft.Removed) {
+		unsigned(c, 3, &m.Index)
+	}),
 	declare(kindRecall, 1, Control, func(c *coder, m *raft.Recall) {
 		unsigned(c, 1, &m.Term)
 		unsigned(c, 1, &m.Leader)
@@ -145,8 +155,10 @@ func cost(e Envelope) int {
 		n += len(m.Refused)
 	case *Mismatch:
 		n += costNode * len(m.Founders)
+	case *Location:
+		n += len(m.Addr) + len(m.Tag)
 	case *raft.RequestVote, *raft.RequestVoteReply, *raft.AppendEntriesReply, *raft.HeartbeatReply,
-		*raft.InstallSnapshotReply, *raft.TimeoutNow, *raft.Recall, *raft.Trust:
+		*raft.InstallSnapshotReply, *raft.TimeoutNow, *raft.Recall, *raft.Trust, *raft.Removed:
 	default:
 		return 0
 	}

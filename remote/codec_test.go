@@ -98,6 +98,10 @@ var golden = []struct {
 		"97 0a 07 05 09 cd1009 c3 a26e6f"},
 	{"Mismatch", Envelope{7, &Mismatch{Kind: OtherFounders, Founders: []raft.NodeID{1, 300}}},
 		"94 0d 07 02 92 01 cd012c"},
+	{"Removed", Envelope{7, &raft.Removed{Index: 300}},
+		"93 0f 07 cd012c"},
+	{"Location", Envelope{7, &Location{Node: 300, Addr: "a:1", Tag: "b"}},
+		"95 0e 07 cd012c a3613a31 a162"},
 	{"Recall", Envelope{7, &raft.Recall{Term: 5, Leader: 1, Sent: 3, Entry: raft.EntryID{Index: 9, Term: 4}}},
 		"97 0b 07 05 01 03 09 04"},
 	{"Trust", Envelope{7, &raft.Trust{Term: 5, Leader: 1, Life: 300, Entry: raft.EntryID{Index: 9, Term: 5}, Unaided: true}},
@@ -192,7 +196,7 @@ func genEnvelope(t *rapid.T) Envelope {
 	sent := func() time.Duration { return time.Duration(rapid.Int64().Draw(t, "sent")) }
 	node := func() raft.NodeID { return raft.NodeID(u("node")) }
 	e := Envelope{Group: raft.GroupID(u("group"))}
-	switch rapid.SampledFrom([]int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, kindRecall, kindTrust, kindMismatch}).Draw(t, "kind") {
+	switch rapid.SampledFrom([]int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, kindRecall, kindTrust, kindMismatch, kindLocation, kindRemoved}).Draw(t, "kind") {
 	case kindRequestVote:
 		e.Message = &raft.RequestVote{Term: term(), Candidate: node(), Last: id(), PreVote: flag(), Transfer: flag()}
 	case kindRequestVoteReply:
@@ -225,6 +229,10 @@ func genEnvelope(t *rapid.T) Envelope {
 	case kindSnapshotChunkReply:
 		e.Message = &SnapshotChunkReply{Term: term(), Index: index(), Offset: rapid.Int64Min(0).Draw(t, "offset"), Done: flag(),
 			Refused: rapid.StringN(0, 300, 1000).Draw(t, "refused")}
+	case kindRemoved:
+		e.Message = &raft.Removed{Index: index()}
+	case kindLocation:
+		e.Message = &Location{Node: node(), Addr: rapid.StringN(0, 300, 500).Draw(t, "addr"), Tag: rapid.StringN(0, 300, 500).Draw(t, "tag")}
 	case kindMismatch:
 		m := &Mismatch{Kind: MismatchKind(rapid.Byte().Draw(t, "kind"))}
 		for range rapid.IntRange(0, 9).Draw(t, "founders") {

@@ -29,7 +29,7 @@ type Config struct {
 	// Cluster guards against wrong addresses: nodes talk only to nodes that give the same name. At most 255 bytes.
 	Cluster string
 	Listen  string // host:port; port 0 takes a free one
-	// Advertise is where others reach this node, for those that know no address of it; default the bound address.
+	// Advertise is where others reach this node, for those that know no address of it or a wrong one; default Listen, with the port that was bound.
 	Advertise string
 	Peers     map[raft.NodeID]string // host:port of the nodes known from the start; this node's own is ignored
 	// TLS serves both directions: Certificates is presented to either side, RootCAs judges whom we dial,
@@ -101,12 +101,13 @@ func (c Config) Validate() error {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		fault(true, "Listen: %w", err)
 	}
-	if _, _, err := net.SplitHostPort(c.Advertise); c.Advertise != "" && (err != nil || len(c.Advertise) > maxAddr) {
-		fault(true, "Advertise %q is not host:port of at most %d bytes", c.Advertise, maxAddr)
+	fault(len(c.Advertise) > maxAddr, "Advertise has %d bytes, more than %d", len(c.Advertise), maxAddr)
+	if err := CheckAddr(c.Advertise); c.Advertise != "" && err != nil {
+		fault(true, "Advertise: %w", err)
 	}
 	for node, addr := range c.Peers {
 		fault(node == raft.None, "Peers names node zero")
-		if _, _, err := net.SplitHostPort(addr); err != nil {
+		if err := CheckAddr(addr); node != c.Node && err != nil {
 			fault(true, "Peers: node %d: %w", node, err)
 		}
 	}

@@ -58,7 +58,7 @@ var (
 
 // open starts a session. Owner must count in t.running meanwhile.
 func open(t *TCP, owner *actor.PID, p *peer, h hello) *session {
-	s := &session{t: t, owner: owner, peer: p, hello: h, addr: p.address()}
+	s := &session{t: t, owner: owner, peer: p, hello: h, addr: p.places.next()}
 	s.queue = newQueue(t.cfg.QueueBytes, h.lane != Control, &p.queued[h.lane])
 	s.ctx, s.cancel = context.WithCancelCause(t.ctx)
 	p.dials.Add(1)
@@ -106,6 +106,7 @@ func (s *session) serve() (err error) {
 	}()
 	raw, err := s.dial()
 	if err != nil {
+		s.peer.places.failed(s.addr)
 		return err
 	}
 	defer raw.Close()
@@ -117,7 +118,14 @@ func (s *session) serve() (err error) {
 	conn, answer, v, err := s.shake(raw)
 	s.judged(answer, err)
 	if err != nil {
+		if s.elsewhere(answer) {
+			s.peer.places.failed(s.addr)
+		}
 		return s.because(err)
+	}
+	if s.strange(answer) {
+		s.peer.places.failed(s.addr)
+		return fmt.Errorf("remote: at %s, where node %d is not said to be, runs another folder than the one it is known by", s.addr, s.hello.to)
 	}
 	limit := min(int(answer.maxFrame), s.t.cfg.MaxFrame)
 	s.peer.version.Store(uint32(v))
@@ -157,6 +165,21 @@ func (s *session) judged(by verdict, err error) {
 	if g := s.t.cfg.Guard; g != nil && (err == nil || errors.As(err, &refused) && by.standing != raft.Unmet) {
 		g.Judged(s.hello.to, by.self, s.hello.self, by.standing)
 	}
+}
+
+// elsewhere reports whether whoever refuses may be somebody else than the node that is called.
+func (s *session) elsewhere(by verdict) bool {
+	g := s.t.cfg.Guard
+	return g == nil || !by.self.Known() || g.Known(s.hello.to).Store != by.self.Store
+}
+
+// strange reports whether this is not where the node is said to be, and what answers is not the folder that it is known by.
+func (s *session) strange(by verdict) bool {
+	if g := s.t.cfg.Guard; g != nil && s.addr != s.peer.address() {
+		known := g.Known(s.hello.to)
+		return known.Known() && by.self.Known() && by.self.Store != known.Store
+	}
+	return false
 }
 
 // shake runs TLS, if wanted, and the handshake. It returns the connection to write to, the peer's answer, also when that refuses,

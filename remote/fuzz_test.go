@@ -188,7 +188,7 @@ func announcing(length, heads uint32, section []byte) []byte {
 // TestSmallHeadsCostLittle fills a frame with the smallest messages there are. No sender puts more than maxBatch of them into
 // one, and a receiver does not take more.
 func TestSmallHeadsCostLittle(t *testing.T) {
-	for _, m := range []any{&AppendBlocks{}, &raft.RequestVote{}, &raft.TimeoutNow{}, &Pulse{}, &SnapshotChunk{}, &SnapshotChunkReply{}, &Mismatch{}} {
+	for _, m := range []any{&AppendBlocks{}, &raft.RequestVote{}, &raft.TimeoutNow{}, &Pulse{}, &SnapshotChunk{}, &SnapshotChunkReply{}, &Mismatch{}, &Location{}} {
 		head, err := head(Envelope{1, m})
 		if err != nil {
 			t.Fatal(err)

@@ -189,19 +189,28 @@ func (p prober) Another() (bool, error) {
 		in.cancel(errReplaced)
 		<-in.done
 	}
-	there := t.whoIs(h.from)
-	return there.Store == h.self.Store && there != h.self, nil // one on another folder may be the caller, which knows by now that it is a copy
+	return t.others(h.from, h.self), nil
 }
 
-// whoIs asks where a node is known to listen which start of it is there. None answers: the zero one.
-func (t *TCP) whoIs(node raft.NodeID) raft.Incarnation {
+// others asks wherever a node may listen which starts of it are there, and reports whether one is on that folder which is not self. One on another
+// folder may be the caller, which knows by now that it is a copy.
+func (t *TCP) others(node raft.NodeID, self raft.Incarnation) bool {
 	p := t.known(node)
-	if p.address() == "" {
-		return raft.Incarnation{}
-	}
 	ctx, cancel := context.WithTimeoutCause(t.ctx, t.cfg.ProbeTimeout, errors.New("remote: no answer in time"))
 	defer cancel()
-	s := &session{t: t, peer: p, addr: p.address(), ctx: ctx, hello: hello{
+	places := p.places.list()
+	there := make([]raft.Incarnation, len(places))
+	var wg sync.WaitGroup
+	for i, addr := range places {
+		wg.Go(func() { there[i] = t.whoIs(ctx, node, p, addr) })
+	}
+	wg.Wait()
+	return slices.ContainsFunc(there, func(i raft.Incarnation) bool { return i.Store == self.Store && i != self })
+}
+
+// whoIs asks which start of a node is at addr. None answers: the zero one.
+func (t *TCP) whoIs(ctx context.Context, node raft.NodeID, p *peer, addr string) raft.Incarnation {
+	s := &session{t: t, peer: p, addr: addr, ctx: ctx, hello: hello{
 		speaks: t.cfg.speaks, cluster: t.cfg.Cluster, from: t.cfg.Node, to: node, lane: asking,
 		person: person{founders: t.cfg.Founders, known: t.cfg.Guard.Known(node)},
 	}}

@@ -164,7 +164,8 @@ func readVerdict(r io.Reader, ours Versions) (answer verdict, v Version, err err
 func (h hello) judge(cfg *Config) error {
 	switch {
 	case h.cluster != cfg.Cluster:
-		return fmt.Errorf("this is cluster %q, not %q", cfg.Cluster, h.cluster)
+		return fmt.Errorf("this is cluster %q, not %q: if they are to be one, start both with the same name (cluster = %q, HostConfig.Cluster), "+
+			"a node that has another one on an empty folder", cfg.Cluster, h.cluster, cfg.Cluster)
 	case h.to != cfg.Node:
 		return fmt.Errorf("this is node %d, not node %d", cfg.Node, h.to)
 	case h.lane >= lanes && h.lane != asking:

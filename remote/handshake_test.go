@@ -32,11 +32,11 @@ func TestGoldenHandshake(t *testing.T) {
 	}{
 		{"hello of version 1", "54524f55" + "01" + "01" + "000d" + "95" + "a7636c7573746572" + "01" + "02" + "02" + "a0",
 			hello{speaks: Versions{1, 1}, cluster: "cluster", from: 1, to: 2, lane: Snapshots, person: somebody}.append(nil)},
-		{"hello", "54524f55" + "01" + "02" + "0017" + "9f" + "a7636c7573746572" + "01" + "02" + "02" + "a0" + "030405" + "c3" + "06" + "070809" + "c3" + "0a",
+		{"hello", "54524f55" + "01" + "03" + "0017" + "9f" + "a7636c7573746572" + "01" + "02" + "02" + "a0" + "030405" + "c3" + "06" + "070809" + "c3" + "0a",
 			hello{speaks: Speaks(), cluster: "cluster", from: 1, to: 2, lane: Snapshots, person: somebody, proof: 10}.append(nil)},
-		{"accepted", "54524f55" + "01" + "02" + "000c" + "97" + "a0" + "ce04000000" + "030405" + "02" + "00", verdict{
+		{"accepted", "54524f55" + "01" + "03" + "000c" + "97" + "a0" + "ce04000000" + "030405" + "02" + "00", verdict{
 			speaks: Speaks(), maxFrame: 64 << 20, self: somebody.self, standing: raft.Next}.append(nil)},
-		{"refused", "54524f55" + "01" + "02" + "000a" + "97" + "a26e6f" + "00" + "000000" + "04" + "0b",
+		{"refused", "54524f55" + "01" + "03" + "000a" + "97" + "a26e6f" + "00" + "000000" + "04" + "0b",
 			verdict{speaks: Speaks(), reason: "no", standing: raft.Older, challenge: 11}.append(nil)},
 	} {
 		if got := hex.EncodeToString(c.got); got != c.want {
@@ -144,7 +144,7 @@ func TestStrangersAreRefused(t *testing.T) {
 		reason string
 	}{
 		{"HTTP", []byte("GET / HTTP/1.1\r\n\r\n"), "does not speak this protocol"},
-		{"newer version", newer, "this node speaks versions 1 to 2, the other versions 3 to 4: upgrade this node to a release that speaks version 3"},
+		{"newer version", newer, "this node speaks versions 1 to 3, the other versions 4 to 5: upgrade this node to a release that speaks version 4"},
 		{"no version", none, "malformed greeting"},
 		{"too long", longer, "malformed greeting"},
 		{"garbage in the hello", appendGreeting(nil, Speaks(), func(c *coder) { c.out = append(c.out, 0xc1, 0xc1) }), "malformed greeting"},

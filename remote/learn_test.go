@@ -31,7 +31,7 @@ func TestLearnedAddresses(t *testing.T) {
 	address := func(node raft.NodeID) string { return n.known(node).address() }
 	hear := func(node raft.NodeID, addr string) {
 		n.known(node)
-		n.learn(hello{from: node, addr: addr}, from)
+		n.learn(hello{from: node, addr: addr}, from, raft.Unmet)
 	}
 	for _, c := range []struct{ says, want string }{
 		{"127.0.0.1:7", "127.0.0.1:7"}, {"0.0.0.0:8", "127.0.0.9:8"}, {"[::]:9", "127.0.0.9:9"}, {":10", "127.0.0.9:10"},

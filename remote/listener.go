@@ -168,7 +168,7 @@ func (in *inbound) run() {
 		_ = in.refuse(conn, err)
 		return
 	}
-	t.learn(h, in.raw.RemoteAddr())
+	t.learn(h, in.raw.RemoteAddr(), in.standing)
 	t.revive(h.from)
 	t.cfg.Log.Debug("accepted", "peer", h.from, "lane", h.lane, "addr", in.raw.RemoteAddr())
 	if err = in.welcome(conn); err == nil {

@@ -33,7 +33,7 @@ func (l Lane) String() string {
 
 // An Envelope is a message with the group that it is for. Message is one of *raft.RequestVote,
 // *raft.RequestVoteReply, *AppendBlocks, *raft.AppendEntriesReply, *raft.HeartbeatReply,
-// *raft.InstallSnapshotReply, *raft.TimeoutNow, *raft.Recall, *raft.Trust, *Pulse (Group 0), *SnapshotChunk, *SnapshotChunkReply and *Mismatch.
+// *raft.InstallSnapshotReply, *raft.TimeoutNow, *raft.Recall, *raft.Trust, *raft.Removed, *Pulse (Group 0), *SnapshotChunk, *SnapshotChunkReply, *Mismatch and *Location.
 // Once posted, neither the message nor anything it points to may change.
 type Envelope struct {
 	Group   raft.GroupID
@@ -102,3 +102,10 @@ const (
 	NoGroup       MismatchKind = iota + 1 // the group does not run on this node
 	OtherFounders                         // it runs, but was founded with other members
 )
+
+// A Location tells the leader of a group that the membership has a member wrong. Nothing answers it.
+type Location struct {
+	Node raft.NodeID // the leader, or the sender
+	Addr string      // of the leader: where the sender is connected to it; empty if that is not what is wrong
+	Tag  string      // of the sender: its Member.Tag, as its program has it; empty likewise
+}

@@ -140,7 +140,9 @@ func (s *sender) up(session *session) {
 	lane := session.hello.lane
 	if l := &s.lanes[lane]; l.session == session {
 		l.up, l.since = true, time.Now()
-		s.peer.connected[lane].Store(true)
+		if s.peer.connected[lane].Store(true); lane == Control {
+			s.peer.at.Store(&session.addr)
+		}
 		s.t.cfg.Log.Info("connected", "peer", s.node, "lane", lane, "addr", session.addr)
 	}
 }

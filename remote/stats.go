@@ -18,7 +18,8 @@ type Stats struct {
 
 // PeerStats counts the traffic with one node.
 type PeerStats struct {
-	Addr      string        // where it is dialled; empty when unknown
+	Addr      string        // where it is said to listen; empty when unknown
+	Located   string        // where it is connected and says itself that it listens: see Locator
 	Connected map[Lane]bool // the connections that we dialled
 	Queued    map[Lane]int  // bytes handed to a lane and not yet on the socket, by estimate
 	Sent      uint64        // envelopes written to the socket
@@ -36,9 +37,10 @@ type PeerStats struct {
 
 // A peer is what the goroutines that serve one node share: where it is dialled, and counters.
 type peer struct {
-	addr      atomic.Pointer[string]
-	learned   bool          // addr is the node's own word; the transport's lock guards it
-	calls     atomic.Uint32 // a calling
+	places    places
+	at, own   atomic.Pointer[string] // where the lane Control was connected last, and where the node says itself that it listens
+	learned   bool                   // the address is the node's own word; the transport's lock guards it
+	calls     atomic.Uint32          // a calling
 	connected [lanes]atomic.Bool
 	queued    [lanes]atomic.Int64
 	sent      atomic.Uint64
@@ -71,12 +73,16 @@ type datedError struct {
 	at   time.Time
 }
 
-// address is empty while unknown.
-func (p *peer) address() string {
-	if addr := p.addr.Load(); addr != nil {
-		return *addr
+// address is where the node is said to listen; empty while unknown.
+func (p *peer) address() string { return p.places.given() }
+
+// located is where the node is connected and says itself that it listens, or empty.
+func (p *peer) located() string {
+	at, own := p.at.Load(), p.own.Load()
+	if at == nil || own == nil || *at != *own || !p.connected[Control].Load() {
+		return ""
 	}
-	return ""
+	return *at
 }
 
 func (p *peer) fail(err error) {
@@ -85,7 +91,7 @@ func (p *peer) fail(err error) {
 
 func (p *peer) stats() PeerStats {
 	s := PeerStats{
-		Addr: p.address(), Connected: make(map[Lane]bool, lanes), Queued: make(map[Lane]int, lanes),
+		Addr: p.address(), Located: p.located(), Connected: make(map[Lane]bool, lanes), Queued: make(map[Lane]int, lanes),
 		Sent: p.sent.Load(), SentBytes: p.sentBytes.Load(),
 		Received: p.received.Load(), RecvBytes: p.recvBytes.Load(),
 		Dropped: p.dropped.Load(), Withheld: p.withheld.Load(), Version: Version(p.version.Load()),

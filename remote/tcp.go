@@ -114,29 +114,70 @@ func (t *TCP) SetPeer(node raft.NodeID, addr string) {
 
 // learn takes a caller's own word for where it listens, until somebody who knows better calls SetPeer: a node that was
 // just added must be able to answer members that it has not read of yet.
-func (t *TCP) learn(h hello, from net.Addr) {
+//
+// Who is met by the folder that it is known by is looked for there, too, where somebody who knows better has it elsewhere and is wrong.
+func (t *TCP) learn(h hello, from net.Addr, standing raft.Standing) {
 	host, port, err := net.SplitHostPort(h.addr)
 	if err != nil || port == "0" {
 		return
 	}
+	says := h.addr
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		if host, _, err = net.SplitHostPort(from.String()); err != nil {
 			return
 		}
+		says = ""
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if p := t.peers[h.from]; p != nil && (p.address() == "" || p.learned) {
+	switch p := t.peers[h.from]; {
+	case p == nil:
+	case p.address() == "" || p.learned:
 		t.setPeer(h.from, net.JoinHostPort(host, port), true)
+	case says != "" && (standing == raft.Same || standing == raft.Next):
+		p.own.Store(&says)
+		p.places.says(says)
 	}
 }
 
-// advertised is the address that this node gives to those it calls.
+// A Locator is a Transport that finds nodes which do not listen any more where they are said to, as TCP does.
+type Locator interface {
+	// Located is where a node is connected, if it says itself, known by its folder, that it listens there, and not behind some other address; else empty.
+	Located(raft.NodeID) string
+	// Advertised is where this node says that it listens; empty if it only knows the port.
+	Advertised() string
+	// CheckAddr says why nobody can be reached at an address, or nil.
+	CheckAddr(addr string) error
+}
+
+var _ Locator = (*TCP)(nil)
+
+// Located implements Locator.
+func (t *TCP) Located(node raft.NodeID) string { return t.known(node).located() }
+
+// CheckAddr implements Locator.
+func (t *TCP) CheckAddr(addr string) error { return CheckAddr(addr) }
+
+// Advertised implements Locator.
+func (t *TCP) Advertised() string {
+	if addr := t.advertised(); CheckAddr(addr) == nil {
+		return addr
+	}
+	return ""
+}
+
+// advertised is the address that this node gives to those it calls: by the name that it was told to listen at, if it was told one.
 func (t *TCP) advertised() string {
 	if t.cfg.Advertise != "" {
 		return t.cfg.Advertise
 	}
-	return t.Addr()
+	bound := t.Addr()
+	host, _, _ := net.SplitHostPort(t.cfg.Listen)
+	_, port, err := net.SplitHostPort(bound)
+	if host == "" || err != nil {
+		return bound
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // setPeer sets an address. The caller holds mu.
@@ -153,7 +194,7 @@ func (t *TCP) setPeer(node raft.NodeID, addr string, learned bool) {
 	if p.address() == addr {
 		return
 	}
-	p.addr.Store(&addr)
+	p.places.set(addr)
 	switch pid := (*t.senders.Load())[node]; {
 	case pid == nil:
 	case addr != "":

@@ -12,7 +12,7 @@ type Version = uint8
 
 const (
 	oldest Version = 1
-	newest Version = 2
+	newest Version = 3
 )
 
 // Versions are the versions that a node speaks, from Min to Max.

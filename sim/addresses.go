@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/troupe-raft/troupe/actors"
@@ -12,7 +14,8 @@ import (
 )
 
 // In some runs nodes have addresses. Every program knows those of the founders. Those of the others an operator gives who reads that one is missing,
-// or a change of the membership, which may be rolled back. Every node listens at two of them, so that it shows by whose word it is looked for.
+// or a change of the membership, which may be rolled back. Every node listens at two of them, so that it shows by whose word it is looked for. Or at
+// one alone, and starts now and then at another: then it has to be found.
 
 // given is the address of a node by the word of programs and operators, moved the one that changes of the membership name.
 func given(id raft.NodeID) string { return fmt.Sprintf("node-%d", id) }
@@ -23,6 +26,8 @@ const (
 	unaddressed = "no address of a node is known"
 	takenBack   = "an address is taken back with its change"
 	toldAddress = "an operator says where a node listens"
+	elsewhere   = "a node starts elsewhere"
+	notThere    = "a message to where a node is no more"
 )
 
 // oldNews is older than any event may be for what hung on its way.
@@ -37,6 +42,56 @@ func (c Config) addressed() bool {
 
 // advertised: whoever calls says where it listens, which is believed where nobody knows better, as TCP does. In half of the runs.
 func (c Config) advertised() bool { return rand.New(rand.NewPCG(c.Seed, 0xadd3)).IntN(2) == 0 }
+
+// moves: in half of those runs nodes start elsewhere now and then, those by whose folders others know them.
+func (c Config) moves() bool {
+	return c.addressed() && rand.New(rand.NewPCG(c.Seed, 0xadd5)).IntN(2) == 0
+}
+
+// keeps: in a quarter of these memberships are left as they are, and who is elsewhere is named.
+func (c Config) keeps() bool {
+	return c.moves() && rand.New(rand.NewPCG(c.Seed, 0xadd6)).IntN(4) == 0
+}
+
+// settleIn has a node that starts listen where it did, or elsewhere.
+func (n *node) settleIn() {
+	s := n.sim
+	if n.told == nil || !s.cfg.moves() || !s.folders {
+		return
+	}
+	switch {
+	case n.home == "":
+		n.home = given(n.id)
+	case !s.calm && s.rng.IntN(2) == 0:
+		n.home = fmt.Sprintf("node-%d-house-%d", n.id, n.lives)
+		s.count(elsewhere)
+	}
+}
+
+// places are where a node is looked for: where it is said to be, where it says itself, and where it was said to be before (remote.places).
+func (t *transport) places(id raft.NodeID) []string {
+	return []string{t.addrs[id], t.own[id], t.before[id]}
+}
+
+// reaches reports whether a node is where it is looked for.
+func (t *transport) reaches(id raft.NodeID) bool {
+	home := t.net.sim.nodes[id].home
+	return home == "" || t.addrs == nil || slices.Contains(t.places(id), home)
+}
+
+// Located implements remote.Locator.
+func (t *transport) Located(id raft.NodeID) string {
+	if n := t.net.sim.nodes[id]; n != nil && n.home != "" && t.own[id] == n.home && t.connected(id) {
+		return n.home
+	}
+	return ""
+}
+
+// Advertised implements remote.Locator.
+func (t *transport) Advertised() string { return t.life.node.home }
+
+// CheckAddr implements remote.Locator. Addresses are mere names here.
+func (t *transport) CheckAddr(string) error { return nil }
 
 // relocations are changes of members' addresses. Some strike as their leader is cut off from all others.
 func (c Config) relocations(ids []raft.NodeID) (plan []Fault) {
@@ -55,9 +110,13 @@ func (c Config) relocations(ids []raft.NodeID) (plan []Fault) {
 // stranded as Fault.N: the leader is cut off.
 const stranded = 1
 
-// relocate turns such a fault into a change of the membership that the leader has now.
-func relocate(f Fault, now raft.Membership) actors.Change {
+// relocate turns such a fault into a change of the membership that the leader has now. Nobody could correct a wrong address of a node that nobody
+// has met.
+func (s *Sim) relocate(f Fault, now raft.Membership) actors.Change {
 	a := []raft.Member{{ID: f.A, Addr: moved(f.A)}}
+	if n := s.nodes[f.A]; n != nil && !now.Has(f.A) {
+		a[0].Addr = cmp.Or(n.home, a[0].Addr)
+	}
 	if now.IsVoter(f.A) {
 		return actors.Change{AddVoters: a, Force: true} // it is a voter as before, elsewhere
 	}
@@ -88,8 +147,8 @@ func (l *life) introduce() {
 // give is the program's word on where a node listens.
 func (l *life) give(id raft.NodeID) {
 	if t := l.transport; id != l.node.id {
-		t.program = true
-		l.host.SetPeer(id, given(id))
+		t.program, t.word[id] = true, cmp.Or(l.node.sim.nodes[id].home, given(id))
+		l.host.SetPeer(id, t.word[id])
 		t.program = false
 	}
 }
@@ -102,7 +161,7 @@ func (s *Sim) tell(n *node, id raft.NodeID) {
 	if !n.told[id] {
 		n.told[id], n.toldAt[id] = true, s.clock.Now()
 	}
-	if l := n.life; l != nil && l.host != nil && !n.starting && l.transport.addrs[id] == "" {
+	if l := n.life; l != nil && l.host != nil && !n.starting && (l.transport.addrs[id] == "" || !l.transport.reaches(id)) {
 		s.count(toldAddress)
 		l.give(id)
 	}
@@ -147,12 +206,15 @@ func (t *transport) SetPeer(id raft.NodeID, addr string) {
 	}
 	if _, begins := s.handled.(*persister.Loaded); !t.program && !begins && t.life.view.node != nil {
 		m, _ := t.life.view.node.Membership().Member(id)
-		if m.Addr != addr && (m.Addr != "" || addr != given(id)) {
+		if m.Addr != addr && (m.Addr != "" || addr != t.word[id]) {
 			s.check.fail(lookedFor, "node %d looks for node %d at %q, its membership says %q", me, id, addr, m.Addr)
 		}
-		if addr == given(id) {
+		if addr == t.word[id] {
 			s.count(takenBack)
 		}
+	}
+	if was := t.addrs[id]; was != addr && was != "" {
+		t.before[id] = was
 	}
 	t.addrs[id] = addr
 }
@@ -160,7 +222,14 @@ func (t *transport) SetPeer(id raft.NodeID, addr string) {
 // learn takes the word of a node that calls for where it listens.
 func (t *transport) learn(from raft.NodeID) {
 	if t.addrs != nil && t.addrs[from] == "" && t.net.sim.cfg.advertised() {
-		t.addrs[from] = given(from)
+		t.addrs[from] = cmp.Or(t.net.sim.nodes[from].home, given(from))
+	}
+}
+
+// learnOwn takes the word of a node that is met by the folder that it is known by.
+func (t *transport) learnOwn(h *hello, standing raft.Standing) {
+	if home := h.caller.home; home != "" && (standing == raft.Same || standing == raft.Next) {
+		t.own[h.caller.node.id] = home
 	}
 }
 
@@ -175,7 +244,11 @@ func (s *Sim) found() {
 	for _, id := range ids {
 		l := s.nodes[id].life
 		for _, m := range l.view.members.Members {
-			if at := l.transport.addrs[m.ID]; l.transport.addrs != nil && m.ID != id && m.Addr != "" && at != m.Addr {
+			at := l.transport.addrs[m.ID]
+			if s.cfg.moves() && at == l.transport.word[m.ID] { // an operator knew better since
+				continue
+			}
+			if l.transport.addrs != nil && m.ID != id && m.Addr != "" && at != m.Addr {
 				s.check.fail(lookedFor, "node %d looks for node %d at %q, its membership says %q", id, m.ID, at, m.Addr)
 			}
 		}
@@ -192,6 +265,25 @@ func (s *Sim) found() {
 			s.check.fail("who was told of an address has no trouble with it", "node %d: %v", leader.id, m.Trouble)
 		}
 	}
+}
+
+// placed: memberships have been made to say where those members are that the leader knows by their folders, and hears.
+func (s *Sim) placed() bool {
+	ids, leader := s.members()
+	if leader == nil || !s.cfg.moves() || s.cfg.keeps() {
+		return true
+	}
+	for _, id := range ids {
+		m, _ := leader.life.view.members.Member(id)
+		l, t := s.nodes[id].life, leader.life.transport
+		if l == nil || m.Addr == "" || id == leader.id || m.Addr == s.nodes[id].home {
+			continue
+		}
+		if t.own[id] == s.nodes[id].home && t.connected(id) && s.connected(id, leader.id) && !leader.disk.folder.met[id].Forked {
+			return false
+		}
+	}
+	return true
 }
 
 // acquainted: members that folders tell apart, and that can talk with each other, have heard of each other's present starts, whoever leads. Else an older

@@ -10,6 +10,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/snapshotter"
 	"github.com/troupe-raft/troupe/stage"
@@ -59,6 +60,9 @@ var benches = []struct {
 	{"two things panic at once", (*bench).twoPanics},
 	{"a leader's log is damaged", (*bench).damagedLog},
 	{"nodes were founded with others", (*bench).strangeFounders},
+	{"members are elsewhere", (*bench).movedMembers},
+	{"members are elsewhere, and memberships are kept", (*bench).keptAddresses},
+	{"a member is taken out", (*bench).removedMember},
 	{"a member has no address", (*bench).noAddress},
 	{"a log's stamps fall", (*bench).stampedLow},
 	{"terms are far apart", (*bench).farTerms},
@@ -108,7 +112,8 @@ type bench struct {
 	loud   map[string]bool // what it logged
 	orders any             // after a panic; nil: none is expected
 
-	replica *hosted // instead of a daemon; nil: there is none
+	replica *hosted                  // instead of a daemon; nil: there is none
+	hosts   func(*actors.HostConfig) // what its host is to be like; nil: as usual
 }
 
 // put replaces the daemon by another one.

@@ -83,6 +83,7 @@ func (b *bench) twoFolders() {
 	s, err = h.calls(second, true, rumour{another: true}) // others have let it in: now none of them can be believed
 	wrong := (*actors.IdentityError)(nil)
 	b.demand(s == raft.Cloned && errors.As(h.hungUp[3], &wrong) && wrong.Standing == raft.Cloned, "a copy that others count is judged %d, %v, and the first is not hung up on: %v", s, err, h.hungUp[3])
+	b.demand(len(h.guard.Pass(2, first, append([]remote.Envelope(nil), vote...))) == 2, "a member that nobody has met is not heard")
 	b.demand(heard(first) == 1 && heard(second) == 1, "the votes of a folder that runs twice are heard")
 	b.demand(errors.As(h.trouble(), &wrong), "nobody is told of a folder that runs twice: %v", h.trouble())
 

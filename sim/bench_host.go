@@ -38,7 +38,9 @@ type hosted struct {
 	pids    map[raft.NodeID]*actor.PID
 	hungUp  map[raft.NodeID]error
 	nowhere raft.NodeID // whose address nobody knows
-	again   int         // how often it called everybody anew
+	located map[raft.NodeID]string
+	own     string // where it says that it listens
+	again   int    // how often it called everybody anew
 
 	events  []any
 	listens *eventstream.Subscription
@@ -90,14 +92,18 @@ func (b *bench) startHost(image *image, files *tree, folder *benchFolder, change
 			*benchFolder
 		}{&benchStore{h}, folder}
 	}
-	host, err := actors.StartHost(b.system, actors.HostConfig{
+	own := actors.HostConfig{
 		Node: 1, Stage: h.node, FS: &brittle{tree: files}, Log: b.log, Store: store, Transport: &benchLine{h},
 		Watch: func(_ raft.GroupID, n *raft.Node) {
 			if h.watch != nil {
 				h.watch(n)
 			}
 		},
-	})
+	}
+	if b.hosts != nil {
+		b.hosts(&own)
+	}
+	host, err := actors.StartHost(b.system, own)
 	if err != nil {
 		panic(err) // of this play's making
 	}

@@ -70,6 +70,15 @@ var forgeries = map[string]forgery{
 	"a snapshot that has not arrived": {"snapshots are durable before they are acknowledged", says(func(t raft.Term, _ raft.NodeID, top raft.Index) any {
 		return &remote.SnapshotChunkReply{Term: t, Index: top + 1, Done: true}
 	})},
+	"a word on somebody else": {"nodes speak of themselves and their leader", says(func(raft.Term, raft.NodeID, raft.Index) any {
+		return &remote.Location{Node: 99, Addr: "elsewhere"}
+	})},
+	"a member told that it is none": {"who is told of its removal is removed", says(func(_ raft.Term, _ raft.NodeID, top raft.Index) any {
+		return &raft.Removed{Index: top}
+	})},
+	"a removal that is not committed": {"who is told of its removal is removed", says(func(_ raft.Term, _ raft.NodeID, top raft.Index) any {
+		return &raft.Removed{Index: top + 1}
+	})},
 	"entries that are not the leader's": {"leaders send their log", says(func(t raft.Term, id raft.NodeID, top raft.Index) any {
 		return &remote.AppendBlocks{AppendEntries: raft.AppendEntries{Term: t, Leader: id, Prev: raft.EntryID{Index: top, Term: t + 1}}}
 	})},

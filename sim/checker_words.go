@@ -57,6 +57,14 @@ func (c *checker) spoken(from, to raft.NodeID, e remote.Envelope) {
 		if w.Kind != remote.NoGroup {
 			c.fail("those founded alike hear each other", "node %d sends %+v", from, w)
 		}
+	case *raft.Removed:
+		c.removes(from, to, w)
+		return
+	case *remote.Location:
+		if w.Node != from && w.Node != to {
+			c.fail("nodes speak of themselves and their leader", "node %d tells node %d of node %d", from, to, w.Node)
+		}
+		return
 	default:
 		c.fail("every message is known", "node %d sends a %T", from, w)
 	}
@@ -164,4 +172,21 @@ func (c *checker) chunkReply(node raft.NodeID, m *image, w *remote.SnapshotChunk
 	if w.Done {
 		c.arrived(node, w.Index)
 	}
+}
+
+// removes: whoever is told that it is no member is none by a committed membership.
+func (c *checker) removes(from, to raft.NodeID, w *raft.Removed) {
+	if w.Index > raft.Index(len(c.log)) {
+		c.fail("who is told of its removal is removed", "node %d tells node %d of a membership at %d, the log is committed up to %d", from, to, w.Index, len(c.log))
+		return
+	}
+	for i := w.Index; i > 0; i-- {
+		if m := c.log[i-1].members; m != nil {
+			if m.Has(to) {
+				c.fail("who is told of its removal is removed", "node %d tells node %d of the membership at %d, which has it", from, to, w.Index)
+			}
+			break
+		}
+	}
+	c.sim.count("told of its removal")
 }

@@ -103,7 +103,7 @@ func (t *transport) connected(to raft.NodeID) bool {
 // ring brings a greeting on its way, with nothing else. It may be late.
 func (n *network) ring(l Link, h *hello) {
 	w := n.weather(l, nil)
-	if w.Cut || n.sim.shielded(l) {
+	if w.Cut || n.sim.shielded(l) || !h.caller.transport.reaches(l.To) {
 		return
 	}
 	delay := w.Delay
@@ -165,6 +165,7 @@ func (t *transport) admits(from raft.NodeID, h *hello) bool {
 	}
 	t.callers[from] = h.self
 	t.guard.Entered(from, h.self, standing)
+	t.learnOwn(h, standing)
 	t.answer(h, standing, nil)
 	return true
 }

@@ -46,6 +46,7 @@ func (s *Sim) recover() {
 	})
 	s.demand(finishWithin, "all nodes converge", s.equal)
 	s.demand(finishWithin, "members know each other's starts", s.acquainted)
+	s.demand(finishWithin, "memberships say where members are", s.placed)
 	s.demand(finishWithin, "every request is answered", func() bool { return s.unanswered(nil) == "" })
 	s.lull.Done = s.clock.Now() - begun
 	s.check.flowing()

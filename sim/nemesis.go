@@ -272,7 +272,7 @@ func (s *Sim) operate(f Fault) {
 		}
 	case Relocate:
 		if to = s.leader(); to != nil {
-			message = &actors.ChangeMembers{Change: relocate(f, to.life.view.members)}
+			message = &actors.ChangeMembers{Change: s.relocate(f, to.life.view.members)}
 			if f.N == stranded {
 				s.spontaneous(Fault{At: s.clock.Now(), Kind: Isolate, A: to.id, For: f.For}, 0)
 			}

@@ -63,7 +63,13 @@ func (n *network) send(l Link, e remote.Envelope) {
 		n.dropped++
 		return
 	}
-	h, ok := n.sim.nodes[l.From].life.transport.hello(l.To)
+	from := n.sim.nodes[l.From].life.transport
+	if !from.reaches(l.To) {
+		n.sim.count(notThere)
+		n.dropped++
+		return
+	}
+	h, ok := from.hello(l.To)
 	if !ok {
 		n.dropped++
 		return
@@ -182,6 +188,9 @@ type transport struct {
 	paused  map[raft.NodeID]time.Duration    // who refused, and is not called again before
 
 	addrs   map[raft.NodeID]string // where others are looked for; nil: everywhere
+	own     map[raft.NodeID]string // where they say themselves that they are
+	before  map[raft.NodeID]string // where they were looked for before
+	word    map[raft.NodeID]string // where the program said last that they are
 	program bool                   // the program says where somebody listens
 }
 
@@ -191,7 +200,7 @@ func (l *life) newTransport() *transport {
 		up: map[raft.NodeID]*life{}, calling: map[raft.NodeID]bool{}, paused: map[raft.NodeID]time.Duration{},
 	}
 	if l.node.told != nil {
-		t.addrs = map[raft.NodeID]string{}
+		t.addrs, t.own, t.before, t.word = map[raft.NodeID]string{}, map[raft.NodeID]string{}, map[raft.NodeID]string{}, map[raft.NodeID]string{}
 	}
 	return t
 }

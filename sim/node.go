@@ -44,6 +44,7 @@ type node struct {
 	linger   func() time.Duration // likewise, while only its applier waits; nil: none
 	starting bool                 // StartHost drives the stage meanwhile: no time for a crash
 	skew     func(*stage.Node)    // its clock's fault, which a restart does not mend
+	home     string               // where it listens; empty: wherever it is looked for
 	told     map[raft.NodeID]bool // where these listen its program knows; nil: addresses mean nothing
 	toldAt   map[raft.NodeID]time.Duration
 	pacing
@@ -51,6 +52,7 @@ type node struct {
 
 // A life is a node from a start to the next crash.
 type life struct {
+	home    string // node.home, as it was
 	node    *node
 	stage   *stage.Node
 	system  *actor.ActorSystem
@@ -93,7 +95,8 @@ func (n *node) start() {
 	s := n.sim
 	n.lives++
 	n.pacing = s.paced(n.id, n.lives)
-	l := &life{node: n, stage: s.stage.Node(fmt.Sprintf("n%d", n.id)), panics: map[string]int{}}
+	n.settleIn()
+	l := &life{node: n, home: n.home, stage: s.stage.Node(fmt.Sprintf("n%d", n.id)), panics: map[string]int{}}
 	if n.skew != nil {
 		n.skew(l.stage)
 	}
@@ -104,8 +107,9 @@ func (n *node) start() {
 	l.transport = l.newTransport()
 	host, err := actors.StartHost(l.system, actors.HostConfig{
 		Node: n.id, HeartbeatInterval: s.heartbeat(n), Tuning: s.host(), Loggers: s.loggers(l), ApplyTurns: s.applyTurns(), Stage: rigged{l.stage, l}, FS: n.disk.fs(), Log: l.log,
-		Store:     n.disk.greeter(n.disk.open(l.stage.Clock(), s.clock)),
-		Transport: l.transport,
+		KeepAddresses: s.cfg.keeps(),
+		Store:         n.disk.greeter(n.disk.open(l.stage.Clock(), s.clock)),
+		Transport:     l.transport,
 		Watch: func(g raft.GroupID, r *raft.Node) {
 			if g == groupID {
 				s.check.stepped(l, r)

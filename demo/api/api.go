@@ -154,12 +154,13 @@ type Leader struct {
 	Leader uint64 `json:"leader"`
 }
 
-// A Change is the body of POST /v1/members: exactly one of the first five fields is set.
+// A Change is the body of POST /v1/members: exactly one of the first six fields is set.
 type Change struct {
 	Add     *NewMember `json:"add,omitempty"`
 	Remove  *uint64    `json:"remove,omitempty"`
 	Promote *uint64    `json:"promote,omitempty"`
 	Change  *Members   `json:"change,omitempty"`
+	Address *Address   `json:"address,omitempty"` // a member is elsewhere
 	Readmit *uint64    `json:"readmit,omitempty"` // a member that runs on another folder than before comes back as a learner
 	// Force takes a change whose new voters are not known to be alive and to have caught up.
 	Force bool `json:"force,omitempty"`
@@ -173,6 +174,13 @@ type NewMember struct {
 	Raft    string `json:"raft"`
 	HTTP    string `json:"http"`
 	Learner bool   `json:"learner,omitempty"`
+}
+
+// An Address says where a member is reached from now on.
+type Address struct {
+	ID   uint64 `json:"id"`
+	Raft string `json:"raft"`
+	HTTP string `json:"http"`
 }
 
 // Members names a whole membership: ids of nodes that are known, or objects like NewMember.

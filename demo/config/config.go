@@ -22,6 +22,8 @@ type Config struct {
 	Token           string // empty: no authentication
 	MaxConnections  uint64 // of clients, to one node; 0: as many as the files that a process may open allow
 	MaxAnswerBytes  uint64 // of answers, and of requests' bodies, in one node's memory at a time
+	FollowAddresses bool   // memberships are made to say where members have moved to
+	ForceAddresses  bool   // where nodes listen counts as Nodes says, not as the log does; never from a file
 	Chaos           bool   // POST /v1/chaos is served
 	TLS             TLS
 	Nodes           []Node
@@ -45,6 +47,7 @@ func Default() Config {
 		Heartbeat:       50 * time.Millisecond,
 		SnapshotEvery:   100_000,
 		MaxAnswerBytes:  256 << 20,
+		FollowAddresses: true,
 	}
 }
 

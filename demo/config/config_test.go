@@ -69,6 +69,7 @@ snapshot_every = 0
 log = "warn,election=debug, remote=off"
 token = "secret"
 chaos = true
+follow_addresses = false
 [tls]
 ca = ""
 `+three), "")
@@ -76,7 +77,7 @@ ca = ""
 		t.Fatal(err)
 	}
 	if c.ClusterName() != "prod" || c.Data != "/var/lib/demo" || c.Heartbeat != 100*time.Millisecond || c.SnapshotEvery != 0 ||
-		c.Token != "secret" || !c.Chaos || c.ElectionTimeout != (election.Timeout{Min: time.Second, Max: 2 * time.Second}) {
+		c.Token != "secret" || !c.Chaos || c.FollowAddresses || c.ElectionTimeout != (election.Timeout{Min: time.Second, Max: 2 * time.Second}) {
 		t.Errorf("got %+v", c)
 	}
 	if c.Log.Of("raft") != slog.LevelWarn || c.Log.Of("election") != slog.LevelDebug || c.Log.Of("remote") <= slog.LevelError ||
@@ -117,7 +118,7 @@ http = "127.0.0.1:99999"
 port = 3
 `), "")
 	want := []string{
-		"line 1: unknown key colour: there are cluster, data, election_timeout, heartbeat_interval, snapshot_every, log, token, token_file, max_connections, max_answer_bytes, chaos, [tls], [[node]]",
+		"line 1: unknown key colour: there are cluster, data, election_timeout, heartbeat_interval, snapshot_every, log, token, token_file, max_connections, max_answer_bytes, chaos, follow_addresses, [tls], [[node]]",
 		"line 12: unknown key tls.sni: there are ca, cert, key, http_cert, http_key",
 		"line 25: unknown key node.port: there are id, raft, http, resp, join",
 		"data is empty",

@@ -33,6 +33,7 @@ type document struct {
 	Conns     any          `toml:"max_connections"`
 	Answers   any          `toml:"max_answer_bytes"`
 	Chaos     any          `toml:"chaos"`
+	Follow    any          `toml:"follow_addresses"`
 	TLS       tlsTable     `toml:"tls"`
 	Nodes     []nodeTables `toml:"node"`
 }
@@ -143,7 +144,8 @@ func (d document) config(f *faults, levels string) Config {
 	c.Data = text(f, "data", d.Data, c.Data)
 	c.Heartbeat = duration(f, "heartbeat_interval", d.Heartbeat, c.Heartbeat)
 	c.Token = token(f, text(f, "token", d.Token, c.Token), text(f, "token_file", d.TokenFile, ""))
-	c.Chaos = boolean(f, "chaos", d.Chaos)
+	c.Chaos = boolean(f, "chaos", d.Chaos, c.Chaos)
+	c.FollowAddresses = boolean(f, "follow_addresses", d.Follow, c.FollowAddresses)
 	c.SnapshotEvery = number(f, "snapshot_every", d.Snapshot, c.SnapshotEvery)
 	c.MaxConnections = number(f, "max_connections", d.Conns, c.MaxConnections)
 	c.MaxAnswerBytes = number(f, "max_answer_bytes", d.Answers, c.MaxAnswerBytes)
@@ -168,7 +170,7 @@ func (d document) config(f *faults, levels string) Config {
 			Raft: text(f, at+"raft", n.Raft, ""),
 			HTTP: text(f, at+"http", n.HTTP, ""),
 			RESP: text(f, at+"resp", n.RESP, ""),
-			Join: boolean(f, at+"join", n.Join),
+			Join: boolean(f, at+"join", n.Join, false),
 		})
 	}
 	return c
@@ -239,9 +241,12 @@ func token(f *faults, written, file string) string {
 	return ""
 }
 
-func boolean(f *faults, key string, value any) bool {
+func boolean(f *faults, key string, value any, otherwise bool) bool {
+	if value == nil {
+		return otherwise
+	}
 	v, ok := value.(bool)
-	if !ok && value != nil {
+	if !ok {
 		f.add("%s: %s is neither true nor false", key, quoted(value))
 	}
 	return v

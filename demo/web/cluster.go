@@ -59,7 +59,7 @@ func (s *Server) members(r *http.Request) reply {
 	}))
 }
 
-// changeOf reads a membership change: exactly one of add, remove, promote, change and readmit, beside which force and based_on may stand.
+// changeOf reads a membership change: exactly one of add, remove, promote, change, address and readmit, beside which force and based_on may stand.
 func changeOf(text []byte) (out actors.Change, err error) {
 	fields, err := object(text, changeFields)
 	if err != nil {
@@ -72,7 +72,7 @@ func changeOf(text []byte) (out actors.Change, err error) {
 	delete(fields, "force")
 	delete(fields, "based_on")
 	if len(fields) != 1 {
-		return out, malformed("exactly one of add, remove, promote, change and readmit must be there")
+		return out, malformed("exactly one of add, remove, promote, change, address and readmit must be there")
 	}
 	for name, value := range fields {
 		if isNull(value) {
@@ -88,7 +88,11 @@ func changeOf(text []byte) (out actors.Change, err error) {
 		} else {
 			out.AddVoters = []raft.Member{m}
 		}
-		return out, newcomer(m)
+		return out, newcomer("add", m)
+	case in.Address != nil:
+		m := raft.Member{ID: raft.NodeID(in.Address.ID), Addr: in.Address.Raft, Tag: in.Address.HTTP}
+		out.Addresses = []raft.Member{m}
+		return out, newcomer("address", m)
 	case in.Remove != nil:
 		out.Remove = []raft.NodeID{raft.NodeID(*in.Remove)}
 		return out, someNode("remove", *in.Remove)
@@ -106,7 +110,7 @@ func changeOf(text []byte) (out actors.Change, err error) {
 	}
 }
 
-var changeFields = []string{"add", "remove", "promote", "change", "readmit", "force", "based_on"}
+var changeFields = []string{"add", "remove", "promote", "change", "address", "readmit", "force", "based_on"}
 
 func someNode(field string, id uint64) error {
 	if id == 0 {
@@ -115,13 +119,13 @@ func someNode(field string, id uint64) error {
 	return nil
 }
 
-// newcomer finds every fault of a node that is to be added.
-func newcomer(m raft.Member) error {
+// newcomer finds every fault of a node that is to be added, or is elsewhere.
+func newcomer(field string, m raft.Member) error {
 	var faults []error
 	if m.ID == raft.None {
-		faults = append(faults, errors.New("add: there is no node 0"))
+		faults = append(faults, fmt.Errorf("%s: there is no node 0", field))
 	}
-	return joined(append(faults, reached("add", m.Addr, m.Tag)...))
+	return joined(append(faults, reached(field, m.Addr, m.Tag)...))
 }
 
 // seated finds every fault of a whole membership.

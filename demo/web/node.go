@@ -72,6 +72,9 @@ func (s *Server) ready(*http.Request) reply {
 	if st.Trouble != nil {
 		return s.refusal(&fault{status: http.StatusServiceUnavailable, words: st.Trouble.Error()})
 	}
+	if st.Removed != 0 {
+		return s.refusal(&fault{status: http.StatusServiceUnavailable, words: "removed: the cluster goes on without this node; stop it, or add it again"})
+	}
 	if st.Stopped || !st.CaughtUp || st.Leader == raft.None {
 		return s.refusal(&fault{status: http.StatusServiceUnavailable, words: "not caught up with a leader"})
 	}

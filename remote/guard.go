@@ -123,6 +123,7 @@ func (t *TCP) identify(h *hello, in *inbound) error {
 	if g == nil {
 		return nil
 	}
+	in.judge = g.Self()
 	standing, err := g.Greeted(h.from, Call{h.self, h.counted}, prober{in, h})
 	if err != nil {
 		return &standingError{standing, err}

@@ -537,3 +537,60 @@ func splice(in net.Conn, to string) {
 	_, _ = io.Copy(out, in)
 	_ = out.Close()
 }
+
+// A renewing guard becomes another folder as soon as it has judged somebody.
+type renewing struct {
+	*porter
+	next raft.Incarnation
+}
+
+func (r *renewing) Self() raft.Incarnation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.self
+}
+
+func (r *renewing) Greeted(node raft.NodeID, c Call, who raft.Prober) (raft.Standing, error) {
+	s, err := r.porter.Greeted(node, c, who)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.self = r.next
+	return s, err
+}
+
+// A listening guard remembers who judged it.
+type listening struct {
+	*porter
+	judges chan raft.Incarnation
+}
+
+func (l *listening) Judged(_ raft.NodeID, judge, _ raft.Incarnation, s raft.Standing) {
+	if !s.Counts() {
+		select {
+		case l.judges <- judge:
+		default:
+		}
+	}
+}
+
+// What a node makes of a caller is the word of who it was when it judged it, be the caller let in or refused: a copy that becomes a folder of its own
+// meanwhile would be believed otherwise.
+func TestVerdictIsOfWhoJudged(t *testing.T) {
+	for name, known := range map[string]raft.Incarnation{"let in": incarnation(11, 5, 50), "refused": incarnation(10, 9, 90)} {
+		old, next := incarnation(20, 3, 30), incarnation(21, 1, 1)
+		copied := &renewing{porter: newPorter(old), next: next}
+		copied.known[1] = raft.Acquaintance{Incarnation: known}
+		b := start(t, 2, func(c *Config) { unhurried(c); c.Guard = copied })
+		hears := &listening{newPorter(incarnation(10, 6, 60)), make(chan raft.Incarnation, 8)}
+		a := start(t, 1, func(c *Config) { unhurried(c); c.Guard = hears }).knows(b)
+		a.Greet(2)
+		select {
+		case judge := <-hears.judges:
+			if judge != old {
+				t.Errorf("%s: judged by %+v, want %+v", name, judge, old)
+			}
+		case <-time.After(patience):
+			t.Errorf("%s: it is not told", name)
+		}
+	}
+}

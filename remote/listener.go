@@ -47,7 +47,8 @@ type inbound struct {
 	replies  atomic.Uint64 // to probes, in their order
 	place    *list.Element // in TCP.greeting, under TCP.mu; nil: it has greeted, or made room
 	start    raft.Incarnation
-	standing raft.Standing // of the caller; set, as start is, before there is a slot
+	standing raft.Standing    // of the caller; set, as start is, before there is a slot
+	judge    raft.Incarnation // this node, as it was when it judged the caller; it may become another folder meanwhile, which remembers nobody
 }
 
 var (
@@ -243,7 +244,7 @@ func (in *inbound) refuse(conn net.Conn, reason error) error {
 		in.t.refused(in.raw.RemoteAddr(), reason)
 	}
 	if conn != nil {
-		v := verdict{speaks: in.t.cfg.speaks, reason: strings.TrimPrefix(reason.Error(), "remote: ")}
+		v := verdict{speaks: in.t.cfg.speaks, reason: strings.TrimPrefix(reason.Error(), "remote: "), self: in.judge}
 		if s := (*standingError)(nil); errors.As(reason, &s) {
 			v.standing = s.standing
 		}
@@ -256,8 +257,8 @@ func (in *inbound) refuse(conn net.Conn, reason error) error {
 
 // welcome accepts the caller.
 func (in *inbound) welcome(conn net.Conn) error {
-	v := verdict{speaks: in.t.cfg.speaks, maxFrame: uint32(in.t.cfg.MaxFrame), standing: in.standing}
-	if g := in.t.cfg.Guard; g != nil {
+	v := verdict{speaks: in.t.cfg.speaks, maxFrame: uint32(in.t.cfg.MaxFrame), standing: in.standing, self: in.judge}
+	if g := in.t.cfg.Guard; g != nil && !v.self.Known() { // nobody was judged
 		v.self = g.Self()
 	}
 	_, err := conn.Write(v.append(nil))

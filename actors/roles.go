@@ -119,6 +119,7 @@ func (r *replica) membershipMoved(c raft.Change) {
 	r.forgetTroubles(r.effective.Membership, c.Membership)
 	r.host.ungreet(r.cfg.Group, r.effective.Membership, c.Membership)
 	r.effective = c
+	r.locations.self, r.locations.tags = "", nil // said of the one before; who has it wrong says so again
 	r.host.guard.inForce(c.Membership)
 	r.greetAll()
 	if r.leader.Role == raft.Leader {

@@ -8,6 +8,19 @@ import (
 	"github.com/troupe-raft/troupe/raft"
 )
 
+// replace takes a member out, and puts it in again on an empty folder.
+func (c *testCluster) replace(id raft.NodeID) {
+	c.t.Helper()
+	m := raft.Member{ID: id, Addr: c.addrs[id]}
+	c.change(actors.Change{Remove: []raft.NodeID{id}})
+	c.stop(id)
+	c.wipe(id)
+	c.startHost(id)
+	c.startGroup(id, nil)
+	c.change(actors.Change{AddLearners: []raft.Member{m}})
+	c.change(actors.Change{Promote: []raft.NodeID{id}})
+}
+
 // An older copy remembers others as they were. Its word keeps nobody from voting who has met a later start of it: a member that was taken out, wiped and
 // put in again after the copy was made is no stranger to anybody but the copy, and leads, or elects, with the others, restarts included.
 func TestWordOfAnOlderCopyDecidesNothing(t *testing.T) {
@@ -21,14 +34,7 @@ func TestWordOfAnOlderCopyDecidesNothing(t *testing.T) {
 	c.restart(back)
 	c.converge(want)
 
-	m := raft.Member{ID: again, Addr: c.addrs[again]}
-	c.change(actors.Change{Remove: []raft.NodeID{again}})
-	c.stop(again)
-	c.wipe(again)
-	c.startHost(again)
-	c.startGroup(again, nil)
-	c.change(actors.Change{AddLearners: []raft.Member{m}})
-	c.change(actors.Change{Promote: []raft.NodeID{again}})
+	c.replace(again)
 	want = append(want, c.fill("b", 3)...)
 	c.converge(want)
 	await(t, "it has met the other's new folder", func() bool { return c.knowsFolder(back, again) && c.knowsFolder(again, back) })
@@ -66,14 +72,7 @@ func TestWordOfACloneDecidesNothing(t *testing.T) {
 	c.restart(back)
 	c.converge(want)
 
-	m := raft.Member{ID: again, Addr: c.addrs[again]}
-	c.change(actors.Change{Remove: []raft.NodeID{again}})
-	c.stop(again)
-	c.wipe(again)
-	c.startHost(again)
-	c.startGroup(again, nil)
-	c.change(actors.Change{AddLearners: []raft.Member{m}})
-	c.change(actors.Change{Promote: []raft.NodeID{again}})
+	c.replace(again)
 	want = append(want, c.fill("b", 3)...)
 	c.converge(want)
 	await(t, "it has met the other's new folder", func() bool { return c.knowsFolder(back, again) && c.knowsFolder(again, back) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -101,7 +102,11 @@ func (n *network) send(l Link, e remote.Envelope) {
 		if w.Jitter > 0 {
 			delay += time.Duration(n.rand.Int64N(int64(w.Jitter)))
 		}
-		if w.Late > 0 && n.rand.Float64() < w.Late {
+		switch {
+		case w.Late > 0 && n.rand.Float64() < w.Late:
+			n.sendLate(l, frame, h, delay+time.Duration(n.rand.Int64N(1+n.rand.Int64N(int64(latest)))))
+			continue
+		case n.heldUp(e.Message):
 			n.sendLate(l, frame, h, delay)
 			continue
 		}
@@ -127,9 +132,15 @@ func (n *network) queue(l Link, w Weather, bytes int) (wait time.Duration, fits 
 	return min(n.free[l]-now, fullQueue), true
 }
 
-// sendLate lets a frame arrive up to latest after its time.
+// heldUp reports whether m is one of a kind that is slow now and that nobody waits for before sending the next: each chunk of a snapshot is answered as a
+// heartbeat is, and the next is sent when the chunk's own answer comes. How many of them are on their way says nothing of who sends them.
+func (n *network) heldUp(m any) bool {
+	_, ok := m.(*raft.HeartbeatReply)
+	return ok && slices.ContainsFunc(n.storms, func(s *storm) bool { return s.kind == nameOf(m) })
+}
+
+// sendLate lets a frame arrive after its time.
 func (n *network) sendLate(l Link, frame []byte, h *hello, delay time.Duration) {
-	delay += time.Duration(n.rand.Int64N(1 + n.rand.Int64N(int64(latest))))
 	from, sender := n.sim.nodes[l.From], n.sim.nodes[l.From].lives
 	n.late++
 	n.sim.clock.AfterFunc(delay, func() {

@@ -3,8 +3,10 @@ package snapshotter
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/remote"
 )
 
 // Every chunk comes twice, and old ones come again in between; the receiver restarts in the midst of it and the term changes. What is stored is
@@ -49,5 +51,28 @@ func TestRepeatedChunksAreStoredOnce(t *testing.T) {
 	feed(w, piece(3, 12, young, 600, len(young)))
 	if got := raw(t, w.nodes[2].fs, 12); !slices.Equal(got, young) {
 		t.Fatal("the newer snapshot is not what its leader sent")
+	}
+}
+
+// An answer that comes late asks for what was sent already. That is not sent at once, or each such answer would be one more chunk in flight from then on;
+// once nothing came back, what was asked for last is sent, since a receiver that has begun again asks so too.
+func TestLateAnswersSendNothing(t *testing.T) {
+	const retryAfter = 500 * time.Millisecond // as by default
+	w, _ := newSender(t, 1, 20_000, 2)
+	var offsets []int64
+	w.lose = func(_, _ raft.NodeID, message any) bool {
+		offsets = append(offsets, message.(*remote.SnapshotChunk).Offset)
+		return true
+	}
+	w.tell(1, &Send{Peer: 2, Term: 2, Leader: 1})
+	for _, wanted := range []int64{1000, 2000, 1000, 0, 3000, 2000} {
+		w.tell(1, &ChunkReply{From: 2, Message: &remote.SnapshotChunkReply{Term: 2, Index: 9, Offset: wanted}})
+	}
+	if want := []int64{0, 1000, 2000, 3000}; !slices.Equal(offsets, want) {
+		t.Fatalf("chunks at %v were sent, want %v", offsets, want)
+	}
+	w.stage.Advance(retryAfter)
+	if last := offsets[len(offsets)-1]; len(offsets) != 5 || last != 2000 {
+		t.Fatalf("chunks at %v were sent, want that at 2000 once more", offsets)
 	}
 }

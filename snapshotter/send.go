@@ -25,6 +25,7 @@ type stream struct {
 	size    int64
 	sum     uint32
 	offset  int64
+	wanted  int64 // what the last answer asked for
 	reached int64 // the furthest wanted offset
 	tries   int
 	asked   uint64        // version of the chunk that an answer is awaited for
@@ -159,7 +160,7 @@ func (s *snapshotter) sendChunk(c actor.Context, t *stream) {
 	})
 }
 
-// silent sends a chunk again, a bounded number of times.
+// silent sends a chunk again, a bounded number of times: the one that the receiver asked for last, which is an earlier one when it has begun again.
 func (s *snapshotter) silent(c actor.Context, m *silence) {
 	t := s.sending[m.peer]
 	if t == nil || t.run != m.run || t.asked != m.asked {
@@ -174,6 +175,7 @@ func (s *snapshotter) silent(c actor.Context, m *silence) {
 		s.finish(c, t, fmt.Errorf("node %d did not answer %d chunks in a row", m.peer, t.tries))
 		return
 	}
+	t.offset = t.wanted
 	s.sendChunk(c, t)
 }
 
@@ -199,19 +201,18 @@ func (s *snapshotter) chunkReply(c actor.Context, m *ChunkReply) {
 	}
 }
 
-// goOn continues at the offset that the receiver wants.
+// goOn continues at the offset that the receiver wants, if that is further on. At one that is not, the timer sends: it is an old answer, or the chunk was not
+// what the receiver wanted, and a chunk for each of these would be one more in flight from then on.
 func (s *snapshotter) goOn(c actor.Context, t *stream, wanted int64) {
+	t.wanted = wanted
 	if wanted > t.reached {
 		t.reached, t.since = wanted, s.Stage.Clock().Now()
 	}
-	switch {
-	case wanted == t.size:
-		// It verifies, which may take long: the timer asks whether it is done.
-		t.offset, t.tries = wanted, 0
-	case wanted == t.offset:
-		// An old answer come twice, or the chunk was not what the receiver wanted: the timer sends it again. Answering would double the stream.
-	default:
-		t.offset, t.tries = wanted, 0
+	if wanted <= t.offset && wanted < t.size {
+		return
+	}
+	t.offset, t.tries = wanted, 0
+	if wanted < t.size { // else it verifies, which may take long: the timer asks whether it is done
 		s.sendChunk(c, t)
 	}
 }

@@ -121,7 +121,7 @@ func (r *runner) build(ctx context.Context, folder, overlay, binary string) erro
 func (r *runner) fails(ctx context.Context, binary, overlay, folder, test string, timeout time.Duration) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout+10*time.Second) // the test's own timeout tells more
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, "-test.run", "^"+test+"$", "-test.v", "-test.timeout", timeout.String())
+	cmd := exec.CommandContext(ctx, binary, "-test.run", "^"+test+"$", "-test.v", "-test.failfast", "-test.timeout", timeout.String())
 	cmd.Dir, cmd.Env = filepath.Join(r.root, folder), append(os.Environ(), "GOFLAGS=-overlay="+overlay, "RAPID_NOFAILFILE=1") // what fails here is no failure to remember
 	out, err := cmd.CombinedOutput()
 	r.verbose("%s %s under the injection:\n%s", folder, test, out)

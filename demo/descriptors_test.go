@@ -82,7 +82,7 @@ func TestTooFewFilesAreRefused(t *testing.T) {
 		status   int
 		words    string
 	}{
-		{leastFiles - 1, "", exitFailed, "may have 191 files open at once (ulimit -n)"},
+		{leastFiles - 1, "", exitFailed, "may have 191 files open at once, and each of its nodes needs 192: raise the limit"},
 		{256, "max_connections = 100", exitUsage, "max_connections: 100 leaves too few of the 256 files"},
 	} {
 		s := newSite(t, 1, 1, c.settings)

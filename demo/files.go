@@ -30,7 +30,8 @@ type fileBudget struct {
 func budgetFiles(files, nodes, wanted int) (fileBudget, error) {
 	share := files / nodes
 	if share < leastFiles {
-		return fileBudget{}, fmt.Errorf("this process may have %d files open at once (ulimit -n): %d nodes need at least %d", files, nodes, nodes*leastFiles)
+		return fileBudget{}, fmt.Errorf("this process may have %d files open at once, and each of its nodes needs %d: raise the limit to %d at least (ulimit -n, or LimitNOFILE= of a systemd unit)",
+			files, leastFiles, nodes*leastFiles)
 	}
 	b := fileBudget{
 		links:  max(minLinks, min(share/8, maxLinks)),

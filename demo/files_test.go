@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -27,7 +28,7 @@ func TestFilesAreDealtOut(t *testing.T) {
 	for _, c := range []struct {
 		files, wanted int
 		words         string
-	}{{leastFiles - 1, 0, "1 nodes need at least"}, {1024, 5000, "max_connections: 5000 leaves too few of the 1024 files"}} {
+	}{{leastFiles - 1, 0, fmt.Sprintf("raise the limit to %d at least (ulimit -n", leastFiles)}, {1024, 5000, "max_connections: 5000 leaves too few of the 1024 files"}} {
 		if _, err := budgetFiles(c.files, 1, c.wanted); err == nil || !strings.Contains(err.Error(), c.words) {
 			t.Errorf("%d files, %d wanted: %v", c.files, c.wanted, err)
 		}

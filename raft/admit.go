@@ -48,7 +48,8 @@ func (n *Node) alive(id NodeID) bool {
 
 // admit refuses a change from now to next that could leave the cluster without a quorum: a majority of the new voters, and in joint
 // consensus of the old ones too, must have answered within ElectionMax, from where they are to be, somebody of them must be able to lead, and whoever is to get a vote must have caught up
-// as a learner. Located are those who say themselves that they are where next looks for them. The error is an *UnsafeChangeError.
+// as a learner. Nobody is looked for where another member answers. Located are those who say themselves that they are where next looks for them. The
+// error is an *UnsafeChangeError.
 func (n *Node) admit(now, next *Membership, located []NodeID) error {
 	e := &UnsafeChangeError{Voters: len(next.Voters), Needed: len(next.Voters)/2 + 1}
 	if !slices.ContainsFunc(next.Voters, n.mayFollow) {
@@ -61,6 +62,11 @@ func (n *Node) admit(now, next *Membership, located []NodeID) error {
 	for _, id := range slices.Concat(next.Voters, next.Outgoing) {
 		if moves(now, next, id) && n.alive(id) && !slices.Contains(located, id) {
 			e.Servers = append(e.Servers, Unready{ID: id, Why: Moved})
+		}
+	}
+	for _, m := range next.Members {
+		if by := n.occupant(now, next, m); by != None && !slices.Contains(located, m.ID) {
+			e.Servers = append(e.Servers, Unready{ID: m.ID, Why: Taken, By: by})
 		}
 	}
 	for _, id := range next.Voters {
@@ -93,6 +99,19 @@ func moves(now, next *Membership, id NodeID) bool {
 	from, _ := now.Member(id)
 	to, _ := next.Member(id)
 	return now.Has(id) && to.Addr != from.Addr
+}
+
+// occupant is the member that answers, and goes on to, where m is newly looked for.
+func (n *Node) occupant(now, next *Membership, m Member) NodeID {
+	if m.Addr == "" || now.Has(m.ID) && !moves(now, next, m.ID) {
+		return None
+	}
+	for _, other := range next.Members {
+		if other.ID != m.ID && other.Addr == m.Addr && now.Has(other.ID) && !moves(now, next, other.ID) && n.alive(other.ID) {
+			return other.ID
+		}
+	}
+	return None
 }
 
 func (n *Node) vital(id NodeID) int {

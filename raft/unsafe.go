@@ -19,6 +19,7 @@ type Unready struct {
 	Why     Unreadiness
 	Silence time.Duration // Silent: how long; negative: this leader has never had an answer
 	Lag     Index         // Behind: the entries that it lacks
+	By      NodeID        // Taken: who answers there
 }
 
 // An Unreadiness is what a server lacks.
@@ -32,10 +33,11 @@ const (
 	Moved                         // it answers, and is to vote from another address than the one where it does
 	Doubted                       // it is to get a vote and has gone back: it is not trusted before it has caught up
 	Stateless                     // it waits for a snapshot to restore its state machine from, and cannot lead
+	Taken                         // it is to be reached where another member answers
 )
 
 func (u Unreadiness) String() string {
-	return [...]string{"silent", "not a learner", "behind", "moved", "doubted", "without a state", "unknown"}[min(u, Stateless+1)]
+	return [...]string{"silent", "not a learner", "behind", "moved", "doubted", "without a state", "at another's address", "unknown"}[min(u, Taken+1)]
 }
 
 func (e *UnsafeChangeError) Error() string {
@@ -62,8 +64,10 @@ func (u Unready) String() string {
 		return fmt.Sprintf("server %d is to vote but has yet to catch up: it lacks %d entries", u.ID, u.Lag)
 	case u.Why == Moved:
 		return fmt.Sprintf("server %d is to vote from another address than the one where it answers now: stop it first if it is to move, or force the change", u.ID)
+	case u.Why == Taken:
+		return fmt.Sprintf("server %d is to be reached at the address where server %d answers", u.ID, u.By)
 	case u.Why >= Doubted:
-		return fmt.Sprintf("server %d is to vote but "+[...]string{"has gone back and is not trusted yet", stateless, "is not ready"}[min(u.Why, Stateless+1)-Doubted], u.ID)
+		return fmt.Sprintf("server %d is to vote but "+[...]string{"has gone back and is not trusted yet", stateless, "is not ready"}[min(u.Why-Doubted, 2)], u.ID)
 	case u.Silence < 0:
 		return fmt.Sprintf("server %d has never answered this leader", u.ID)
 	}

@@ -2,6 +2,7 @@ package raft
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -218,6 +219,34 @@ func TestVoterMovesOnceItIsSilent(t *testing.T) {
 	var unsafe *UnsafeChangeError
 	if err := asked(both, 3); !errors.As(err, &unsafe) || len(unsafe.Servers) != 1 || unsafe.Servers[0] != (Unready{ID: 1, Why: Moved}) {
 		t.Error(err)
+	}
+}
+
+// Two members at one address cannot both be there: whoever is added, or looked for, where another answers was mistyped. Where nobody answers any more, or
+// from where the other moves by the same change, it may be.
+func TestAddressOfAnotherIsRefused(t *testing.T) {
+	at := func(m Membership, addrs ...string) Membership {
+		for i, a := range addrs {
+			m.Members = append(m.Members, Member{ID: NodeID(i + 1), Addr: a})
+		}
+		return m
+	}
+	added := Membership{Voters: []NodeID{1, 2, 3}, Learners: []NodeID{4}}
+	s := established(t, at(voters(1, 2, 3), "a", "b", "c"))
+	for by, addr := range map[NodeID]string{1: "a", 3: "c"} {
+		e := s.refused(at(added, "a", "b", "c", addr), Unready{ID: 4, Why: Taken, By: by})
+		if want := fmt.Sprintf("server 4 is to be reached at the address where server %d answers", by); !strings.Contains(e.Error(), want) {
+			t.Errorf("%v, want %s", e, want)
+		}
+	}
+	s.at += patience + 1
+	s.answers(2)
+	s.refused(at(voters(1, 2, 3), "a", "b", "b"), Unready{ID: 3, Why: Taken, By: 2})
+	s.taken(at(added, "a", "b", "c", "c"))
+
+	s = established(t, at(voters(1, 2, 3), "a", "b", "c"))
+	if e := s.do(ChangeMembership{Target: at(voters(1, 2, 3), "a", "c", "b"), Located: []NodeID{2, 3}}); e.Refused != nil {
+		t.Error(e.Refused)
 	}
 }
 

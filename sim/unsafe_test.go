@@ -49,7 +49,7 @@ func TestUnsafeChangesAreNoticed(t *testing.T) {
 func TestEveryUnreadinessIsCounted(t *testing.T) {
 	s := New(Config{Seed: 1})
 	var servers []raft.Unready
-	for why := raft.Silent; why <= raft.Stateless+1; why++ {
+	for why := raft.Silent; why <= raft.Taken+1; why++ {
 		servers = append(servers, raft.Unready{ID: 1, Why: why})
 	}
 	s.unready(&raft.UnsafeChangeError{Servers: servers})

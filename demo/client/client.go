@@ -174,7 +174,8 @@ func (c *Client) do(ctx context.Context, q request) error {
 func (c *Client) try(ctx context.Context, addr string, q request, text []byte) error {
 	limit := tryTimeout
 	if deadline, ok := ctx.Deadline(); ok {
-		limit = min(limit, time.Until(deadline))
+		left := time.Until(deadline)
+		limit = min(limit, max(left-travelTime, left/2)) // a refusal that comes too late is no refusal
 	}
 	if limit <= 0 {
 		return context.DeadlineExceeded // though ctx may not have noticed yet

@@ -15,6 +15,9 @@ import (
 // maxPause is the longest pause between attempts at a request while there is no leader to take it.
 const maxPause = 100 * time.Millisecond
 
+// errRemoved is final: this node hears of no leader any more, and others may serve what it cannot.
+var errRemoved = &fault{status: http.StatusServiceUnavailable, words: "removed: the cluster goes on without this node; ask another, and stop this one or add it again"}
+
 var pauses = backoff.Doubling{First: 5 * time.Millisecond, Max: maxPause}
 
 // A call is a request that only the leader can serve.
@@ -103,6 +106,9 @@ func (s *Server) tooLate(ctx context.Context, last reply) reply {
 // attempt serves a call once.
 func (s *Server) attempt(ctx context.Context, c call) (reply, verdict) {
 	status := s.Group.Status()
+	if status.Removed > 0 {
+		return s.refusal(errRemoved), final
+	}
 	here := status.Role == raft.Leader || status.Leader == raft.None || status.Leader == s.Node
 	if !c.forwarded && !here {
 		return s.forward(ctx, c, status)

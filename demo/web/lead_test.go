@@ -77,17 +77,20 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// led are requests that need a leader.
+var led = []struct{ method, path, body string }{
+	{"GET", "/v1/kv/k", ""}, {"GET", "/v1/kv/k?read=lease", ""}, {"GET", "/v1/kv", ""}, {"PUT", "/v1/kv/k", `{"value":"v"}`},
+	{"POST", "/v1/kv/k/append", `{"value":"v"}`}, {"POST", "/v1/kv/k/cas", `{"expect":null,"value":"v"}`},
+	{"DELETE", "/v1/kv/k", ""}, {"POST", "/v1/session", ""}, {"POST", "/v1/transfer", `{"to":1}`},
+	{"POST", "/v1/members", `{"remove":1}`}, {"GET", "/kvstore/get/k", ""},
+	{"POST", "/kvstore/put", `{"key":"k","value":"v"}`}, {"POST", "/kvstore/append", `{"key":"k","value":"v"}`},
+}
+
 // TestNoLeader wants every route that needs one to wait until the deadline and then to be refused, never to hang.
 func TestNoLeader(t *testing.T) {
 	f := newFake(2, raft.None)
 	at := serve(t, f, nil)
-	for _, route := range []struct{ method, path, body string }{
-		{"GET", "/v1/kv/k", ""}, {"GET", "/v1/kv/k?read=lease", ""}, {"GET", "/v1/kv", ""}, {"PUT", "/v1/kv/k", `{"value":"v"}`},
-		{"POST", "/v1/kv/k/append", `{"value":"v"}`}, {"POST", "/v1/kv/k/cas", `{"expect":null,"value":"v"}`},
-		{"DELETE", "/v1/kv/k", ""}, {"POST", "/v1/session", ""}, {"POST", "/v1/transfer", `{"to":1}`},
-		{"POST", "/v1/members", `{"remove":1}`}, {"GET", "/kvstore/get/k", ""},
-		{"POST", "/kvstore/put", `{"key":"k","value":"v"}`}, {"POST", "/kvstore/append", `{"key":"k","value":"v"}`},
-	} {
+	for _, route := range led {
 		start := time.Now()
 		got := ask(t, route.method, at+route.path, route.body, isJSON, soon)
 		if took := time.Since(start); got.status != 503 || took < 60*time.Millisecond {
@@ -100,6 +103,23 @@ func TestNoLeader(t *testing.T) {
 	}
 	if got := ask(t, "GET", at+"/v1/kv/k?read=stale", ""); got.status != 404 {
 		t.Errorf("stale read: %d", got.status)
+	}
+}
+
+// A node that was removed waits for no leader: whoever asked it is to ask another while there is time.
+func TestRemovedNodeRefusesAtOnce(t *testing.T) {
+	for _, route := range led {
+		synctest.Test(t, func(t *testing.T) {
+			f, nodes := newFake(2, raft.None), direct{}
+			f.status.Removed = 9
+			nodes.add(f)
+			start := time.Now()
+			got := nodes.ask(t, "2", route.method, route.path, route.body, isJSON)
+			if took := time.Since(start); got.status != 503 || took > 0 {
+				t.Errorf("%s %s: %d after %v", route.method, route.path, got.status, took)
+			}
+			checkError(t, route.path, got, "removed", api.Refused)
+		})
 	}
 }
 

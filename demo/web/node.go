@@ -73,7 +73,7 @@ func (s *Server) ready(*http.Request) reply {
 		return s.refusal(&fault{status: http.StatusServiceUnavailable, words: st.Trouble.Error()})
 	}
 	if st.Removed != 0 {
-		return s.refusal(&fault{status: http.StatusServiceUnavailable, words: "removed: the cluster goes on without this node; stop it, or add it again"})
+		return s.refusal(errRemoved)
 	}
 	if st.Stopped || !st.CaughtUp || st.Leader == raft.None {
 		return s.refusal(&fault{status: http.StatusServiceUnavailable, words: "not caught up with a leader"})

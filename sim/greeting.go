@@ -183,9 +183,14 @@ func (t *transport) answer(h *hello, standing raft.Standing, refused error) {
 		if h.ended() || n.weather(back, nil).Cut {
 			return
 		}
-		if refused == nil {
+		in, there := me.transport.callers[h.caller.node.id]
+		switch {
+		case refused == nil && there && in == h.self:
 			c.up[back.From] = me
-		} else {
+		case refused == nil: // it has hung up meanwhile, which no caller misses
+			n.sim.count("a connection ends before its greeting is answered")
+			n.sim.clock.AfterFunc(0, func() { c.Greet(back.From) })
+		default:
 			c.paused[back.From] = n.sim.clock.Now() + redial
 		}
 		if refused == nil || standing != raft.Unmet {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -34,19 +35,13 @@ func clusterCommand() *cobra.Command {
 			if err != nil {
 				return &usageError{err}
 			}
+			if f.data == "" && f.file == "" {
+				return runFresh(cfg, c.OutOrStdout(), c.ErrOrStderr())
+			}
 			if cfg.Data, err = f.folder(cfg); err != nil {
 				return err
 			}
-			if f.data == "" && f.file == "" {
-				if _, err := fmt.Fprintln(c.OutOrStdout(), "data", cfg.Data); err != nil {
-					return err
-				}
-			}
-			if cfg.AnyPort && cfg.Cluster == "" {
-				// The addresses, of which the name is made otherwise, are not known yet.
-				cfg.Cluster = fmt.Sprintf("demo-%x", sha256.Sum256([]byte(cfg.Data)))
-			}
-			return runMembers(cfg, cfg.Nodes, c.OutOrStdout(), c.ErrOrStderr())
+			return runCluster(cfg, "", c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	flags := c.Flags()
@@ -132,12 +127,30 @@ func nth(base string, i, of int) (string, error) {
 	return net.JoinHostPort(host, strconv.Itoa(n)), nil
 }
 
-// folder is where the data goes. Nodes that take any port find each other by addresses that hold for this run only, so
+// runFresh runs a cluster in a temporary folder, which goes with it. It stays when nodes failed while they ran: what is in it may say why.
+func runFresh(cfg config.Config, stdout, stderr io.Writer) (err error) {
+	if cfg.Data, err = os.MkdirTemp("", "troupe-"); err != nil {
+		return err
+	}
+	err = runCluster(cfg, "data "+cfg.Data, stdout, stderr)
+	var unstarted *startError
+	if err == nil || errors.As(err, &unstarted) {
+		err = errors.Join(err, os.RemoveAll(cfg.Data))
+	}
+	return err
+}
+
+func runCluster(cfg config.Config, title string, stdout, stderr io.Writer) error {
+	if cfg.AnyPort && cfg.Cluster == "" {
+		// The addresses, of which the name is made otherwise, are not known yet.
+		cfg.Cluster = fmt.Sprintf("demo-%x", sha256.Sum256([]byte(cfg.Data)))
+	}
+	return runMembers(cfg, cfg.Nodes, title, stdout, stderr)
+}
+
+// folder is where the data goes that is to stay. Nodes that take any port find each other by addresses that hold for this run only, so
 // such a cluster cannot be started again.
 func (f *clusterFlags) folder(cfg config.Config) (string, error) {
-	if f.data == "" && f.file == "" {
-		return os.MkdirTemp("", "troupe-")
-	}
 	dir, err := filepath.Abs(cfg.Data)
 	if err != nil || !cfg.AnyPort {
 		return dir, err

@@ -133,7 +133,8 @@ func (p *process) signal(s os.Signal) {
 // pause stops the process in its tracks, all its threads.
 func (p *process) pause() {
 	p.t.Helper()
-	p.signal(syscall.SIGSTOP)
+	stop, _ := stopSignals(p.t)
+	p.signal(stop)
 	eventually(p.t, "the process is stopped", p.stopped)
 }
 
@@ -143,7 +144,8 @@ func (p *process) resume() {
 	if !p.stopped() {
 		p.t.Error("the process ran while it should have been stopped")
 	}
-	p.signal(syscall.SIGCONT)
+	_, goOn := stopSignals(p.t)
+	p.signal(goOn)
 	eventually(p.t, "the process runs", func() bool { return !p.stopped() })
 }
 

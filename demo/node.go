@@ -40,7 +40,7 @@ func nodeCommand() *cobra.Command {
 				return usage("--id: %s lists no node %d: there are %s", file, id, cmp.Or(numbers(cfg), "none"))
 			}
 			cfg.ForceAddresses = force
-			return runMembers(cfg, []config.Node{self}, c.OutOrStdout(), c.ErrOrStderr())
+			return runMembers(cfg, []config.Node{self}, "", c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	c.Flags().StringVar(&file, "config", "", "TOML file, the same for all nodes")

@@ -197,6 +197,7 @@ func TestKilledAllInTheMiddle(t *testing.T) {
 
 // TestPausedLeader stops a leader in its tracks: the others go on, and it follows when it wakes up.
 func TestPausedLeader(t *testing.T) {
+	stop, goOn := stopSignals(t)
 	s := newSite(t, 3, 3, "")
 	s.start(0, 1, 2)
 	s.ready(0, 1, 2)
@@ -204,7 +205,7 @@ func TestPausedLeader(t *testing.T) {
 	a.more(50)
 	leader := s.leader(0)
 	pause := s.nodes[leader].cmd.Process
-	if err := pause.Signal(syscall.SIGSTOP); err != nil {
+	if err := pause.Signal(stop); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "another leader", func() bool { return s.leader((leader+1)%3) != leader })
@@ -212,7 +213,7 @@ func TestPausedLeader(t *testing.T) {
 	if err != nil || out.Index == 0 {
 		t.Errorf("write beside a paused leader: %v", err)
 	}
-	if err := pause.Signal(syscall.SIGCONT); err != nil {
+	if err := pause.Signal(goOn); err != nil {
 		t.Fatal(err)
 	}
 	a.more(50)
@@ -350,10 +351,11 @@ func TestStopAnswersWhoWaits(t *testing.T) {
 
 // TestSecondSignal ends at once a stop that would wait for a request. Both signals reach the process together, while it is stopped.
 func TestSecondSignal(t *testing.T) {
+	stop, goOn := stopSignals(t)
 	s := newSite(t, 3, 3, "")
 	s.start(0)
 	s.waiter(0)
-	for _, signal := range []os.Signal{syscall.SIGSTOP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGCONT} {
+	for _, signal := range []os.Signal{stop, syscall.SIGTERM, syscall.SIGINT, goOn} {
 		if err := s.nodes[0].cmd.Process.Signal(signal); err != nil {
 			t.Fatal(err)
 		}

@@ -20,8 +20,13 @@ import (
 // stopTimeout is how long a graceful stop may take.
 const stopTimeout = 4500 * time.Millisecond
 
-// runMembers runs nodes of one cluster in this process until a signal or a node's failure.
-func runMembers(cfg config.Config, selves []config.Node, stdout, stderr io.Writer) (err error) {
+// A startError is why the nodes of this process did not all start.
+type startError struct{ error }
+
+func (e *startError) Unwrap() error { return e.error }
+
+// runMembers runs nodes of one cluster in this process until a signal or a node's failure. A title, if any, is printed before their ready lines.
+func runMembers(cfg config.Config, selves []config.Node, title string, stdout, stderr io.Writer) (err error) {
 	stop := heedSignals(stderr)
 	defer stop.release()
 	signal.Ignore(syscall.SIGPIPE) // whoever read the log may have ended: its lines are lost then, and nothing else
@@ -35,9 +40,9 @@ func runMembers(cfg config.Config, selves []config.Node, stdout, stderr io.Write
 		if errors.Is(err, context.Canceled) {
 			return nil // a signal came first
 		}
-		return err
+		return &startError{err}
 	}
-	defer tell(stdout, members)()
+	defer tell(stdout, title, members)()
 	failed := make(chan error, len(members))
 	for _, m := range members {
 		go func() { failed <- fmt.Errorf("http: %w", <-m.served) }()
@@ -96,11 +101,14 @@ func (s *stopping) deadline() time.Time {
 	return time.Now().Add(stopTimeout)
 }
 
-// tell writes the members' ready lines, which nobody has to read. It returns what waits a little for them to be written.
-func tell(stdout io.Writer, members []*member) (wait func()) {
+// tell writes a title, unless it is empty, and the members' ready lines, which nobody has to read. It returns what waits a little for them to be written.
+func tell(stdout io.Writer, title string, members []*member) (wait func()) {
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
+		if title != "" {
+			_, _ = fmt.Fprintln(stdout, title)
+		}
 		for _, m := range members {
 			_, _ = fmt.Fprintln(stdout, m.ready())
 		}

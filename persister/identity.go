@@ -26,6 +26,7 @@ const (
 	databaseName  = "pebble"
 	snapshotsName = "snapshots"
 
+	// identityFormat is the format of all that is in the folder but the database. Whatever else the releases before could not read raises it, too.
 	identityFormat = 1
 )
 
@@ -35,6 +36,7 @@ var (
 	ErrNotStore = errors.New("persister: the folder holds something else")
 	ErrLocked   = errors.New("persister: the folder is in use")
 	ErrDamaged  = errors.New("persister: the store is damaged")
+	ErrRelease  = errors.New("persister: another release wrote the store")
 )
 
 // An OpenError says, in one line, which file kept a store from opening and why.
@@ -46,6 +48,9 @@ type OpenError struct {
 
 // remedy is for folders that lack something, since mending a part would hide that.
 const remedy = ". Put the whole folder back as it was last, or start on an empty one and have the node readmitted"
+
+// upgrade is the remedy for folders of later releases.
+const upgrade = "start that release on it, or a newer one. Nothing was changed"
 
 func (e *OpenError) Error() string {
 	text := fmt.Sprintf("persister: %s: %s", e.Path, e.Reason)
@@ -104,6 +109,15 @@ func (id identity) encode() []byte {
 func decodeIdentity(b []byte) (id identity, ok bool) {
 	line, ok := unsummed(b)
 	return id, ok && json.Unmarshal(line, &id) == nil
+}
+
+// identityFormatOf is the format alone, which every release finds in the same place, whatever the other fields of a later one are.
+func identityFormatOf(b []byte) (format int, ok bool) {
+	var id struct {
+		Format int `json:"format"`
+	}
+	line, ok := unsummed(b)
+	return id.Format, ok && json.Unmarshal(line, &id) == nil
 }
 
 // summed makes a small text file of a line.
@@ -175,12 +189,13 @@ func (h *home) identify(want identity, keepCluster bool) error {
 	if err != nil {
 		return failed(path, "cannot be read", err)
 	}
+	if format, ok := identityFormatOf(b); ok && format > identityFormat {
+		return refuse(path, ErrRelease, "has format %d, and this release of Troupe knows format %d: a later one wrote the folder; %s", format, identityFormat, upgrade)
+	}
 	id, ok := decodeIdentity(b)
 	switch {
-	case !ok:
+	case !ok || id.Format != identityFormat:
 		return refuse(path, ErrDamaged, "is damaged: its checksum is wrong")
-	case id.Format != identityFormat:
-		return refuse(path, ErrForeign, "has format %d, known is %d", id.Format, identityFormat)
 	case id.Node != want.Node:
 		return refuse(path, ErrForeign, "belongs to node %d of cluster %q, not to node %d: start that node on it, or give this one the folder that it had, or a new one",
 			id.Node, id.Cluster, want.Node)

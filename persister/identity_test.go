@@ -122,7 +122,7 @@ func TestDamagedIdentity(t *testing.T) {
 		}
 		kind := ErrDamaged
 		if name == "another format" {
-			kind = ErrForeign
+			kind = ErrRelease
 		}
 		refusal(t, openClose(t, config(copied, "d")), identityName, kind)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/atomicfs"
 )
 
 // options tunes Pebble for a log: appended in order, read at its end, dropped from the front by ranges.
@@ -98,6 +99,9 @@ func inspect(h *home, m *manifests) (newest string, err error) {
 		return "", err
 	}
 	fs, dir := h.fs, h.path(databaseName)
+	if err := checkFormat(fs, dir); err != nil {
+		return "", err
+	}
 	desc, err := pebble.Peek(dir, fs)
 	switch {
 	case oserror.IsNotExist(err):
@@ -150,6 +154,29 @@ func inspect(h *home, m *manifests) (newest string, err error) {
 		}
 	}
 	return newest, nil
+}
+
+// formatMarker names the marker in which Pebble has the number of a database's format.
+const formatMarker = "format-version"
+
+// checkFormat refuses a database in a format that this release's Pebble does not read. To Pebble that is an error as any other.
+func checkFormat(fs vfs.FS, dir string) error {
+	text, err := atomicfs.ReadMarker(fs, dir, formatMarker)
+	if err != nil || text == "" {
+		return nil // what is wrong with it Peek tells
+	}
+	format, err := strconv.ParseUint(text, 10, 64)
+	oldest, newest := uint64(pebble.FormatMinSupported), uint64(pebble.FormatNewest)
+	const reason = "has database format %d, and this release of Troupe reads %d to %d: "
+	switch {
+	case err != nil:
+		return nil // likewise
+	case format > newest:
+		return refuse(dir, ErrRelease, reason+"a later one wrote it; %s", format, oldest, newest, upgrade)
+	case format < oldest:
+		return refuse(dir, ErrRelease, reason+"an earlier one wrote it; start a release in between on it first, which reads both. Nothing was changed", format, oldest, newest)
+	}
+	return nil
 }
 
 func rotten(path string, err error) error {

@@ -25,13 +25,14 @@ func (n *Node) tellAllRemoved(i Index) {
 }
 
 // onRemoved rests, unless this server has a later membership: then it cannot be told by that one. What is committed stays so, whoever says it: a server that
-// is to lead a cluster that it is a member of holds a membership after it.
+// is to lead a cluster that it is a member of holds a membership after it. What it has promised to a leader it keeps: the notice may be of a membership before
+// that leader's.
 func (n *Node) onRemoved(m *Removed) {
 	if n.role == Leader || m.Index < n.members.Index || m.Index <= n.removed {
 		return
 	}
 	n.removed = m.Index
-	n.leader, n.contact = None, never
+	n.leader = None
 	n.loseElection()
 }
 

@@ -58,3 +58,31 @@ func TestFolderIsLetInByItsOwnGroup(t *testing.T) {
 		t.Errorf("it is known as %+v", a)
 	}
 }
+
+// TestFolderIsLetInThoughAnotherGroupNamesTheOneBefore: a restart may come between the log's telling of a folder, or a snapshot's, and PEERS. Another group that
+// goes on naming the folder before is no reason not to follow then: nobody would remember how the one is met that counts, and an older copy of it would count, too.
+func TestFolderIsLetInThoughAnotherGroupNamesTheOneBefore(t *testing.T) {
+	for name, from := range map[string]raft.Membership{
+		"found in the log":      naming(undropped(three(31), three(32)), three(32)),
+		"found in the snapshot": undropped(three(32), three(32)),
+	} {
+		g, _ := guarded(t, running3(32), running3(31))
+		greets(t, g, 31)
+		g.settled(1, three(0), three(31))
+		g.settled(2, three(0), three(31))
+		greets(t, g, 32)
+		g.settled(1, from, three(32))
+		last := raft.Incarnation{Store: 32, Start: 5, Nonce: 5}
+		if s, err := g.Greeted(3, remote.Call{Incarnation: last}, alone{}); !s.Counts() || err != nil {
+			t.Errorf("%s: let in, it is judged %d, %v", name, s, err)
+		}
+		copied := raft.Incarnation{Store: 32, Start: 4, Nonce: 4}
+		if s, err := g.Greeted(3, remote.Call{Incarnation: copied}, alone{}); err == nil && decider(g.Known(3), copied, 32) {
+			t.Errorf("%s: an older copy of the folder that was let in last is judged %d, and decides", name, s)
+		}
+		g.settled(2, undropped(three(31), three(31)), three(31))
+		if a := g.Known(3); a.Incarnation != last {
+			t.Errorf("%s: after a start of the other group it is known as %+v", name, a)
+		}
+	}
+}

@@ -66,7 +66,7 @@ func (g *guard) settled(group raft.GroupID, before, now raft.Membership) {
 	for _, m := range now.Members {
 		if m.ID != g.host.cfg.Node {
 			a := g.met[m.ID]
-			if was, _ := before.Member(m.ID); was.Store != m.Store || !g.letInElsewhere(group, m.ID) {
+			if was, _ := before.Member(m.ID); was.Store != m.Store || !g.letInElsewhere(group, m) {
 				a = a.Readmit(m.Store, g.entered[m.ID])
 			}
 			a.Stranger = false
@@ -76,13 +76,13 @@ func (g *guard) settled(group raft.GroupID, before, now raft.Membership) {
 	}
 }
 
-// letInElsewhere reports whether another group here has let in the folder by which a node is known, or may have. That holds while this one goes on naming
-// another folder: which was the last is not known, but that what is no news was followed before. The caller holds the lock.
-func (g *guard) letInElsewhere(group raft.GroupID, node raft.NodeID) bool {
-	known := g.met[node]
-	return known.Readmitted && slices.ContainsFunc(g.host.running(), func(other *Group) bool {
+// letInElsewhere reports whether another group here has let in the folder by which a node is known, or may have, since this one let in the folder that it
+// goes on naming. One that was not let in yet is followed: a restart may have come between the log's telling of it and PEERS. The caller holds the lock.
+func (g *guard) letInElsewhere(group raft.GroupID, named raft.Member) bool {
+	known := g.met[named.ID]
+	return known.Readmitted && known.WasLetIn(named.Store) && slices.ContainsFunc(g.host.running(), func(other *Group) bool {
 		s := other.Status()
-		names := func(m MemberStatus) bool { return m.ID == node && m.Store == known.Store }
+		names := func(m MemberStatus) bool { return m.ID == named.ID && m.Store == known.Store }
 		return other.id != group && (s.Phase != Running || slices.ContainsFunc(s.Members, names))
 	})
 }

@@ -39,6 +39,7 @@ type acquainted struct {
 	Forked     bool        `json:"forked,omitempty"`
 	Readmitted bool        `json:"readmitted,omitempty"`
 	Stranger   bool        `json:"stranger,omitempty"`
+	LetIn      []uint64    `json:"let_in,omitempty"`
 	// Before, in the first of them, is the checksum of the PEERS that this one took the place of; 0: there was none.
 	Before uint32 `json:"before,omitempty"`
 }
@@ -87,6 +88,7 @@ func (l *lineage) begin(h *home) error {
 	}
 	for _, p := range list {
 		a := raft.Acquaintance{Incarnation: raft.Incarnation{Store: p.Store, Start: p.Start, Nonce: p.Nonce}, Forked: p.Forked, Readmitted: p.Readmitted, Stranger: p.Stranger}
+		copy(a.LetIn[:], p.LetIn)
 		if a != (raft.Acquaintance{}) {
 			l.peers[p.Node] = a
 		}
@@ -199,7 +201,13 @@ func (h *home) meet(list []acquainted) error {
 }
 
 func remembered(node raft.NodeID, a raft.Acquaintance) acquainted {
-	return acquainted{Node: node, Store: a.Store, Start: a.Start, Nonce: a.Nonce, Forked: a.Forked, Readmitted: a.Readmitted, Stranger: a.Stranger}
+	let := a.LetIn[:]
+	if end := slices.Index(let, 0); end >= 0 {
+		let = let[:end]
+	}
+	return acquainted{
+		Node: node, Store: a.Store, Start: a.Start, Nonce: a.Nonce, Forked: a.Forked, Readmitted: a.Readmitted, Stranger: a.Stranger, LetIn: slices.Clone(let),
+	}
 }
 
 // note writes one of the small files while the folder is the store's. A write that fails ends the store, as any other does.

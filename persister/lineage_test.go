@@ -87,9 +87,10 @@ func TestPeersAreRemembered(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[raft.NodeID]raft.Acquaintance{
-		2: {Incarnation: raft.Incarnation{Store: 1 << 63, Start: 7, Nonce: 3}},
-		3: {Incarnation: raft.Incarnation{Store: 9, Start: 1, Nonce: 4}, Forked: true},
-		9: {Incarnation: raft.Incarnation{Store: 8, Start: 2, Nonce: 5}, Readmitted: true},
+		2:  {Incarnation: raft.Incarnation{Store: 1 << 63, Start: 7, Nonce: 3}},
+		3:  {Incarnation: raft.Incarnation{Store: 9, Start: 1, Nonce: 4}, Forked: true},
+		9:  {Incarnation: raft.Incarnation{Store: 8, Start: 2, Nonce: 5}, Readmitted: true, LetIn: [8]uint64{8, 6}},
+		10: {Incarnation: raft.Incarnation{Store: 8, Start: 3, Nonce: 6}, Readmitted: true, LetIn: [8]uint64{8, 7, 6, 5, 4, 3, 2, 1}},
 	}
 	for node, a := range want {
 		for _, a := range []raft.Acquaintance{{Incarnation: raft.Incarnation{Store: 1}}, a, a} {

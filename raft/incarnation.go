@@ -1,5 +1,7 @@
 package raft
 
+import "slices"
+
 // Nothing in the log tells a server from another one that runs under its id: on an emptied folder, on an older copy of the folder, or on a
 // copy beside the original. Each would vote and acknowledge what the server it is taken for has done otherwise. So folders and their
 // starts have names of their own, servers greet with them, and each remembers, durably, how it met the others last (docs/decisions/0021).
@@ -23,6 +25,8 @@ type Acquaintance struct {
 	Readmitted bool
 	// Stranger: it was a member of nothing here when it was met, nor has been since. It may be forgotten.
 	Stranger bool
+	// LetIn are the stores that memberships have let in, the latest first, as many as there is room for. A release that did not note them leaves none.
+	LetIn [8]uint64
 }
 
 // A Standing is what an Acquaintance makes of a greeting.
@@ -118,12 +122,30 @@ func (a Acquaintance) Readmit(store uint64, seen Incarnation) Acquaintance {
 	if store == 0 || a.Readmitted && a.Store == store {
 		return a
 	}
+	let := a.alsoLetIn(store)
 	if a.Store == store { // what is known of it holds
-		a.Readmitted = true
+		a.Readmitted, a.LetIn = true, let
 		return a
 	}
 	if seen.Store != store {
 		seen = Incarnation{Store: store}
 	}
-	return Acquaintance{Incarnation: seen, Readmitted: true}
+	return Acquaintance{Incarnation: seen, Readmitted: true, LetIn: let}
+}
+
+// WasLetIn reports whether a store was let in already, or may have been and is not noted.
+func (a Acquaintance) WasLetIn(store uint64) bool {
+	unnoted := a.Readmitted && a.LetIn[0] == 0
+	full := a.LetIn[len(a.LetIn)-1] != 0
+	return unnoted || full || slices.Contains(a.LetIn[:], store)
+}
+
+// alsoLetIn is LetIn with one more. It stays empty where a release that did not note them may have let in others.
+func (a Acquaintance) alsoLetIn(store uint64) (let [8]uint64) {
+	if a.Readmitted && a.LetIn[0] == 0 {
+		return let
+	}
+	others := slices.DeleteFunc(slices.Clone(a.LetIn[:]), func(s uint64) bool { return s == store })
+	copy(let[:], append([]uint64{store}, others...))
+	return let
 }

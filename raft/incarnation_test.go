@@ -83,7 +83,7 @@ func TestMeet(t *testing.T) {
 func TestReadmit(t *testing.T) {
 	forked := Acquaintance{Incarnation: Incarnation{Store: 1, Start: 5, Nonce: 50}, Forked: true}
 	in := forked.Readmit(2, Incarnation{2, 3, 30})
-	if want := (Acquaintance{Incarnation: Incarnation{2, 3, 30}, Readmitted: true}); in != want {
+	if want := (Acquaintance{Incarnation: Incarnation{2, 3, 30}, Readmitted: true, LetIn: [8]uint64{2}}); in != want {
 		t.Errorf("%+v", in)
 	}
 	if s := in.Judge(Incarnation{1, 5, 50}, false); s != Wiped {
@@ -98,7 +98,7 @@ func TestReadmit(t *testing.T) {
 	}
 	for _, met := range []Acquaintance{{Incarnation: Incarnation{2, 9, 90}}, {Incarnation: Incarnation{2, 9, 90}, Forked: true}} { // before the change is known
 		want := met
-		want.Readmitted = true
+		want.Readmitted, want.LetIn = true, [8]uint64{2}
 		if got := met.Readmit(2, Incarnation{2, 3, 30}); got != want || got.Judge(Incarnation{2, 3, 33}, false).Counts() {
 			t.Errorf("what is known of the very store is forgotten: %+v", got)
 		}
@@ -106,6 +106,31 @@ func TestReadmit(t *testing.T) {
 	unheard := forked.Readmit(2, Incarnation{1, 5, 50})
 	if s := unheard.Judge(Incarnation{2, 1, 10}, false); s != Next || !unheard.Readmitted {
 		t.Errorf("before it has greeted: %+v makes it %d", unheard, s)
+	}
+}
+
+// TestWasLetIn: which stores were let in is noted, the latest first. Of what is not noted nobody can tell.
+func TestWasLetIn(t *testing.T) {
+	a := Acquaintance{Incarnation: Incarnation{Store: 9, Start: 1, Nonce: 1}}
+	for store := uint64(1); store <= 4; store++ {
+		if a.WasLetIn(store) {
+			t.Errorf("store %d was let in: %+v", store, a)
+		}
+		a = a.Readmit(store, Incarnation{})
+	}
+	a = a.Readmit(2, Incarnation{})
+	if want := [8]uint64{2, 4, 3, 1}; a.LetIn != want || !a.WasLetIn(1) || a.WasLetIn(9) {
+		t.Errorf("%+v", a)
+	}
+	unnoted := Acquaintance{Incarnation: Incarnation{Store: 9, Start: 1, Nonce: 1}, Readmitted: true}.Readmit(1, Incarnation{})
+	if unnoted.Store != 1 || !unnoted.WasLetIn(7) {
+		t.Errorf("what the release before let in is taken for news: %+v", unnoted)
+	}
+	for store := uint64(11); store < 30; store++ {
+		a = a.Readmit(store, Incarnation{})
+	}
+	if a.LetIn[0] != 29 || !a.WasLetIn(2) {
+		t.Errorf("what there was no room for is taken for news: %+v", a)
 	}
 }
 

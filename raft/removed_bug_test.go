@@ -7,9 +7,9 @@ import "testing"
 func TestRemovedKeepsItsPromise(t *testing.T) {
 	s := newSubject(t, disk(voters(1, 2, 3), 4))
 	s.at = 10 * testElection
-	e := s.get(2, &Heartbeat{Term: 5, Leader: 2, Round: 1, Sent: 1})
+	s.get(2, &Heartbeat{Term: 5, Leader: 2, Round: 1, Sent: 1})
 	s.sync(nil)
-	e = s.get(2, &Heartbeat{Term: 5, Leader: 2, Round: 2, Sent: 2})
+	e := s.get(2, &Heartbeat{Term: 5, Leader: 2, Round: 2, Sent: 2})
 	if r, _ := sent[*HeartbeatReply](t, e, 2); r.Promise != testElection {
 		t.Fatalf("it promises %v", r.Promise)
 	}

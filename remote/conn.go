@@ -34,6 +34,7 @@ type session struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	owner  *actor.PID
+	met    raft.Incarnation // who answers; set before sessionUp
 
 	probed atomic.Int64 // answers that are due: one for each probe, which are counted
 
@@ -41,9 +42,14 @@ type session struct {
 	released bool // the owner does not want to hear of it any more
 }
 
-// What a session tells its owner. It sends both on its own goroutine, never after release.
+// What a session tells its owner, never after release.
 type (
-	sessionUp   struct{ session *session }
+	sessionUp struct{ session *session }
+	sought    struct { // sessionUp came before
+		session *session
+		addr    string // where the node is said to be
+		there   bool   // it is
+	}
 	sessionDown struct {
 		session *session
 		err     error
@@ -128,9 +134,13 @@ func (s *session) serve() (err error) {
 		return fmt.Errorf("remote: at %s, where node %d is not said to be, runs another folder than the one it is known by", s.addr, s.hello.to)
 	}
 	limit := min(int(answer.maxFrame), s.t.cfg.MaxFrame)
+	s.met = answer.self
 	s.peer.version.Store(uint32(v))
 	s.tell(&sessionUp{s})
 	s.t.running.Go(func() { s.watch(conn) })
+	if s.t.cfg.Guard != nil && s.hello.lane == Control {
+		s.t.running.Go(s.seek)
+	}
 	return s.because(s.write(conn, raw, limit, v))
 }
 
@@ -180,6 +190,21 @@ func (s *session) strange(by verdict) bool {
 		return known.Known() && by.self.Known() && by.self.Store != known.Store
 	}
 	return false
+}
+
+// seek looks for the node where it is said to be, if it was found elsewhere: it may have been away for a moment, and be reached there again. Where it says itself
+// that it is, not everybody may reach it.
+func (s *session) seek() {
+	said := s.peer.address()
+	if said == s.addr || said == "" || !s.met.Known() {
+		return
+	}
+	ctx, cancel := context.WithTimeoutCause(s.ctx, s.t.cfg.ProbeTimeout, errors.New("remote: no answer in time"))
+	defer cancel()
+	there := s.t.whoIs(ctx, s.hello.to, s.peer, said) == s.met
+	if s.ctx.Err() == nil {
+		s.tell(&sought{s, said, there})
+	}
 }
 
 // shake runs TLS, if wanted, and the handshake. It returns the connection to write to, the peer's answer, also when that refuses,

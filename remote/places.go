@@ -63,6 +63,9 @@ func (p *places) next() string {
 	return list[int(p.turn.Load())%len(list)]
 }
 
+// back: the node is where it is said to be, which is dialled next.
+func (p *places) back() { p.turn.Store(0) }
+
 // failed: the node was not found there. Concurrent lanes may have found out the same.
 func (p *places) failed(at string) {
 	if turn := p.turn.Load(); p.next() == at {

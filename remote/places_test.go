@@ -21,6 +21,7 @@ func TestMovedNodeIsFound(t *testing.T) {
 	b.SetPeer(1, deserted)
 	a.knows(b).sendUntil(2, vote(1), b.inbox.found(isVote(1)))
 	b.sendUntil(1, vote(2), a.inbox.found(isVote(2)))
+	eventually(t, "it is located", func() bool { return b.Located(1) != "" })
 	if s := b.Stats().Peers[1]; s.Addr != deserted || s.Located != a.Addr() || b.Located(1) != a.Addr() || a.Advertised() != a.Addr() {
 		t.Errorf("%+v, advertised %q", s, a.Advertised())
 	}

@@ -54,6 +54,8 @@ func (s *sender) Receive(c actor.Context) {
 		s.flush()
 	case *sessionUp:
 		s.up(m.session)
+	case *sought:
+		s.sought(c.Self(), m)
 	case *sessionDown:
 		s.down(m.session, m.err)
 	case *alive:
@@ -141,9 +143,24 @@ func (s *sender) up(session *session) {
 	if l := &s.lanes[lane]; l.session == session {
 		l.up, l.since = true, time.Now()
 		if s.peer.connected[lane].Store(true); lane == Control {
+			s.peer.absent.Store(nil)
 			s.peer.at.Store(&session.addr)
 		}
 		s.t.cfg.Log.Info("connected", "peer", s.node, "lane", lane, "addr", session.addr)
+	}
+}
+
+// sought has the peer called where it is said to be, if it is there after all.
+func (s *sender) sought(self *actor.PID, m *sought) {
+	switch {
+	case s.lanes[Control].session != m.session:
+	case !m.there:
+		s.peer.absent.Store(&m.addr)
+	default:
+		s.peer.places.back()
+		s.flush()
+		s.release()
+		s.dial(self, Control)
 	}
 }
 

@@ -39,6 +39,7 @@ type PeerStats struct {
 type peer struct {
 	places    places
 	at, own   atomic.Pointer[string] // where the lane Control was connected last, and where the node says itself that it listens
+	absent    atomic.Pointer[string] // where it was looked for while it was connected elsewhere, and is not; nil: that is not known
 	learned   bool                   // the address is the node's own word; the transport's lock guards it
 	calls     atomic.Uint32          // a calling
 	connected [lanes]atomic.Bool
@@ -76,10 +77,13 @@ type datedError struct {
 // address is where the node is said to listen; empty while unknown.
 func (p *peer) address() string { return p.places.given() }
 
-// located is where the node is connected and says itself that it listens, or empty.
+// located is where the node is connected and says itself that it listens, or empty. One that is also reached where it is said to be has not moved.
 func (p *peer) located() string {
 	at, own := p.at.Load(), p.own.Load()
 	if at == nil || own == nil || *at != *own || !p.connected[Control].Load() {
+		return ""
+	}
+	if absent, said := p.absent.Load(), p.address(); *at != said && (absent == nil || *absent != said) {
 		return ""
 	}
 	return *at

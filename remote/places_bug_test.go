@@ -1,0 +1,66 @@
+package remote
+
+import (
+	"io"
+	"net"
+	"testing"
+
+	"github.com/troupe-raft/troupe/raft"
+)
+
+// forward has whoever reaches l reach addr, until l is closed.
+func forward(l net.Listener, addr string) {
+	for {
+		from, err := l.Accept()
+		if err != nil {
+			return
+		}
+		to, err := net.Dial("tcp", addr)
+		if err != nil {
+			_ = from.Close()
+			continue
+		}
+		pipe := func(a, b net.Conn) {
+			_, _ = io.Copy(a, b)
+			_ = a.Close()
+		}
+		go pipe(from, to)
+		go pipe(to, from)
+	}
+}
+
+// TestWhoIsWhereItIsSaidToBeHasNotMoved: a node that is reached by another address than it has itself, as behind a proxy, may be found at its own once, when it was
+// not reached for a moment. It is not said to be there, where others may not reach it, and is called where it is said to be again.
+func TestWhoIsWhereItIsSaidToBeHasNotMoved(t *testing.T) {
+	p := newPorter(incarnation(20, 1, 1))
+	p.known[1] = raft.Acquaintance{Incarnation: incarnation(10, 5, 50)}
+	b := start(t, 2, guarded(p))
+	a := start(t, 1, guarded(newPorter(incarnation(10, 6, 60))))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go forward(l, a.Addr())
+	public := l.Addr().String()
+	b.SetPeer(1, public)
+	a.knows(b).sendUntil(2, vote(1), b.inbox.found(isVote(1)))
+	b.sendUntil(1, vote(2), a.inbox.found(isVote(2)))
+	at := func() string {
+		if addr := b.known(1).at.Load(); addr != nil {
+			return *addr
+		}
+		return ""
+	}
+	eventually(t, "it is called where it is said to be", func() bool { return at() == public })
+	b.known(1).places.failed(public) // for a moment
+	system.Root.Send(b.Sender(1), &moved{})
+	b.known(1).at.Store(new(string))
+	eventually(t, "it is called there again", func() bool {
+		if addr := b.Located(1); addr == a.Addr() {
+			t.Fatalf("it is located at %s", addr)
+		}
+		b.send(1, vote(3))
+		return at() == public
+	})
+}

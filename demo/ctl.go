@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"slices"
@@ -203,15 +204,21 @@ func (k *ctl) log(ctx context.Context, a []string) error {
 	if from > to {
 		return usage("FROM %d is after TO %d", from, to)
 	}
-	out, err := k.Log(ctx, from, to)
-	if err != nil {
-		return err
-	}
-	for _, e := range out.Entries {
-		line := fmt.Sprintf("%d %d %s %s", e.Index, e.Term, e.Kind, e.Data)
-		if err := k.say(nil, "%s\n", strings.TrimRight(line, " ")); err != nil {
+	for from <= to {
+		out, err := k.Log(ctx, from, to)
+		if err != nil {
 			return err
 		}
+		for _, e := range out.Entries {
+			line := fmt.Sprintf("%d %d %s %s", e.Index, e.Term, e.Kind, e.Data)
+			if err := k.say(nil, "%s\n", strings.TrimRight(line, " ")); err != nil {
+				return err
+			}
+		}
+		if len(out.Entries) == 0 || out.Last < from || out.Last == math.MaxUint64 {
+			break // the log goes no further
+		}
+		from = out.Last + 1
 	}
 	return nil
 }

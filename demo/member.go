@@ -124,7 +124,7 @@ func (m *member) start(ctx context.Context, nodes []config.Node) error {
 	group := actors.GroupConfig{
 		Group: theGroup, Addrs: map[raft.NodeID]string{}, Tags: map[raft.NodeID]string{},
 		Apply: func(c actors.Command) []byte { return store.Apply(c.Data) }, Snapshot: store.Snapshot, Restore: store.Restore,
-		ElectionTimeout: m.cfg.ElectionTimeout, SnapshotEvery: cmp.Or(m.cfg.SnapshotEvery, actors.NoSnapshots),
+		ElectionTimeout: m.cfg.ElectionTimeout, SnapshotEvery: cmp.Or(m.cfg.SnapshotEvery, actors.NoSnapshots), Tuning: actors.Tuning{LogBytes: web.LogPiece},
 	}
 	group.Members, group.Tag = m.founders(), m.self.HTTP
 	peers := map[raft.NodeID]string{}

@@ -90,6 +90,14 @@ func TestSecure(t *testing.T) {
 			t.Errorf("node %d without the token: %d, %s", i+1, status, said)
 		}
 	}
+	for _, words := range [][]string{{"status"}, {"log", "1", "9"}} {
+		if status, said := ctl(0, words...); status != 1 || !strings.Contains(said, "give --token") {
+			t.Errorf("%s without the token: %d, %s", words, status, said)
+		}
+		if status, said := ctl(0, append([]string{"--token", "open sesame"}, words...)...); status != 0 {
+			t.Errorf("%s: %d, %s", words, status, said)
+		}
+	}
 	for i := range 3 {
 		if status, said := ctl(i, "get", "k"); status != 0 || said != "012\n" {
 			t.Errorf("node %d: %d, %s", i+1, status, said)

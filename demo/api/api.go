@@ -128,10 +128,11 @@ type Member struct {
 	Trouble string `json:"trouble,omitempty"`
 }
 
-// A Log answers GET /v1/log.
+// A Log answers GET /v1/log. It is cut where the log changes while it is read, cannot be read, or is long: whoever wants the rest asks from Last+1 on, until
+// there are no entries.
 type Log struct {
 	First   uint64  `json:"first"` // of Entries; last < first: none
-	Last    uint64  `json:"last"`
+	Last    uint64  `json:"last"`  // of Entries
 	Entries []Entry `json:"entries"`
 }
 

@@ -133,7 +133,7 @@ func (c *Client) Status(ctx context.Context) (out api.Status, err error) {
 	return out, c.do(ctx, request{method: "GET", path: "/v1/status", out: &out, safe: true})
 }
 
-// Log reads one node's log from one index to another, both included.
+// Log reads one node's log from one index to another, both included. A long answer is cut: it goes on behind its Last, until there are no entries.
 func (c *Client) Log(ctx context.Context, from, to uint64) (out api.Log, err error) {
 	path := "/v1/log?from=" + strconv.FormatUint(from, 10) + "&to=" + strconv.FormatUint(to, 10)
 	return out, c.do(ctx, request{method: "GET", path: path, out: &out, safe: true})

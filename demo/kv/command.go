@@ -1,8 +1,13 @@
 package kv
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
 )
 
 // An Op says what a Command does. The numbers are part of the log's format.
@@ -57,21 +62,78 @@ func DecodeCommand(b []byte) (Command, error) {
 
 // String is the command in words, for people who read the log.
 func (c Command) String() string {
+	var b strings.Builder
+	_ = c.Describe(&b) // which takes everything
+	return b.String()
+}
+
+// Describe writes what String is, in small pieces, each of whole characters. The error is the writer's.
+func (c Command) Describe(w io.Writer) error {
 	switch c.Op {
 	case Put:
-		return fmt.Sprintf("put %q %q", c.Key, c.Value)
+		return describe(w, "put", c.Key, c.Value)
 	case Append:
-		return fmt.Sprintf("append %q %q", c.Key, c.Value)
+		return describe(w, "append", c.Key, c.Value)
 	case CAS:
 		if c.Expect == nil {
-			return fmt.Sprintf("cas %q missing %q", c.Key, c.Value)
+			return cmp.Or(describe(w, "cas", c.Key), said(w, " missing "), Quote(w, c.Value))
 		}
-		return fmt.Sprintf("cas %q %q %q", c.Key, c.Expect, c.Value)
+		return describe(w, "cas", c.Key, c.Expect, c.Value)
 	case Delete:
-		return fmt.Sprintf("delete %q", c.Key)
+		return describe(w, "delete", c.Key)
 	default:
-		return fmt.Sprintf("operation %d", c.Op)
+		return said(w, fmt.Sprintf("operation %d", c.Op))
 	}
+}
+
+func describe(w io.Writer, op, key string, values ...[]byte) error {
+	if err := cmp.Or(said(w, op+" "), Quote(w, []byte(key))); err != nil {
+		return err
+	}
+	for _, value := range values {
+		if err := cmp.Or(said(w, " "), Quote(w, value)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func said(w io.Writer, words string) error {
+	_, err := io.WriteString(w, words)
+	return err
+}
+
+// quotePart is how much of what is quoted makes one piece, which may be four times as long.
+const quotePart = 4 << 10 // bytes
+
+// Quote writes b in quotes, as %q has it, in small pieces, each of whole characters. The error is the writer's.
+func Quote(w io.Writer, b []byte) error {
+	if err := said(w, `"`); err != nil {
+		return err
+	}
+	var quoted []byte
+	for len(b) > 0 {
+		n := wholeCharacters(b)
+		quoted = strconv.AppendQuote(quoted[:0], string(b[:n]))
+		if _, err := w.Write(quoted[1 : len(quoted)-1]); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return said(w, `"`)
+}
+
+// wholeCharacters is where a piece of b ends: where no character goes on. What is none is quoted byte by byte.
+func wholeCharacters(b []byte) int {
+	if len(b) <= quotePart {
+		return len(b)
+	}
+	for n := quotePart; n > quotePart-utf8.UTFMax; n-- {
+		if utf8.RuneStart(b[n]) {
+			return n
+		}
+	}
+	return quotePart
 }
 
 // A Fault says why a command changed nothing.

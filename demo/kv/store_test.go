@@ -329,3 +329,16 @@ func TestCommandInWords(t *testing.T) {
 		}
 	}
 }
+
+// What is quoted piece by piece is quoted as a whole would be, wherever a piece ends.
+func TestQuoteInPieces(t *testing.T) {
+	for _, some := range []string{"v", "ö", "€", "🎭", "\xff", "a\x80\x80", "\xf0\x9f\x8e", "\"\\\n\x01", "🎭\x80\x80"} {
+		for shift := range 9 {
+			text := strings.Repeat("x", shift) + strings.Repeat(some, 3*quotePart/len(some))
+			var b strings.Builder
+			if err := Quote(&b, []byte(text)); err != nil || b.String() != fmt.Sprintf("%q", text) {
+				t.Errorf("%q behind %d: %v", some, shift, err)
+			}
+		}
+	}
+}

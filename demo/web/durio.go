@@ -17,7 +17,7 @@ import (
 
 // The routes of durio, ruaft's demo, answered byte for byte.
 func (s *Server) durioRoutes() {
-	s.open("GET /kvstore/is_leader", s.isLeader)
+	s.guarded("GET /kvstore/is_leader", s.isLeader)
 	s.open("GET /kvstore/get/{key}", s.durioGet)
 	s.guarded("POST /kvstore/put", func(r *http.Request) reply { return s.durioWrite(r, kv.Put) })
 	s.guarded("POST /kvstore/append", func(r *http.Request) reply { return s.durioWrite(r, kv.Append) })

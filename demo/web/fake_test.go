@@ -40,6 +40,7 @@ type fake struct {
 	change   func(actors.Change) error
 	transfer func(raft.NodeID) error
 	snapshot func() error
+	log      func(from, to raft.Index) (actors.LogRange, error)
 }
 
 func newFake(id, leader raft.NodeID) *fake {
@@ -149,6 +150,9 @@ func (f *fake) LeaseRead(ctx context.Context) (raft.Index, error) {
 }
 
 func (f *fake) Log(_ context.Context, from, to raft.Index) (actors.LogRange, error) {
+	if f.log != nil {
+		return f.log(from, to)
+	}
 	all := []entry.Entry{
 		{Index: 1, Term: 1, Kind: raft.NoOp},
 		{Index: 2, Term: 1, Kind: raft.Command, Data: kv.Command{Op: kv.Put, Key: "k", Value: []byte("v")}.Encode()},

@@ -24,7 +24,7 @@ const (
 )
 
 func (s *Server) keyRoutes() {
-	s.open("GET /v1/kv", s.list, "prefix", "limit", "after", "read")
+	s.guarded("GET /v1/kv", s.list, "prefix", "limit", "after", "read")
 	s.open("GET /v1/kv/{key}", s.get, "read")
 	s.guarded("PUT /v1/kv/{key}", s.put)
 	s.guarded("POST /v1/kv/{key}/append", s.append)

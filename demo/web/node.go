@@ -2,26 +2,19 @@ package web
 
 import (
 	"cmp"
-	"fmt"
-	"math"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/demo/api"
-	"github.com/troupe-raft/troupe/demo/kv"
-	"github.com/troupe-raft/troupe/entry"
 	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/remote"
 )
 
 // The routes that each node answers for itself.
 func (s *Server) nodeRoutes() {
-	s.open("GET /v1/status", func(*http.Request) reply { return encode(statusOf(s.Group.Status())) })
-	s.open("GET /v1/log", s.log, "from", "to")
+	s.guarded("GET /v1/status", func(*http.Request) reply { return encode(statusOf(s.Group.Status())) })
+	s.guarded("GET /v1/log", s.log, "from", "to")
 	s.guarded("POST /v1/snapshot", s.snapshot)
 	s.open("GET /healthz", s.healthy)
 	s.open("GET /readyz", s.ready)
@@ -79,95 +72,6 @@ func (s *Server) ready(*http.Request) reply {
 		return s.refusal(&fault{status: http.StatusServiceUnavailable, words: "not caught up with a leader"})
 	}
 	return plain("ok\n")
-}
-
-func (s *Server) log(r *http.Request) reply {
-	ctx, cancel, err := within(r)
-	if err != nil {
-		return s.refusal(err)
-	}
-	defer cancel()
-	query := r.URL.Query()
-	from, err := strconv.ParseUint(cmp.Or(query.Get("from"), "1"), 10, 64)
-	if err != nil {
-		return s.refusal(malformed("from: %.*q is not an index", maxQuoted, query.Get("from")))
-	}
-	to, err := strconv.ParseUint(cmp.Or(query.Get("to"), strconv.FormatUint(math.MaxUint64, 10)), 10, 64)
-	if err != nil {
-		return s.refusal(malformed("to: %.*q is not an index", maxQuoted, query.Get("to")))
-	}
-	select {
-	case s.logReaders <- struct{}{}:
-		defer func() { <-s.logReaders }()
-	case <-ctx.Done():
-		return s.refusal(ctx.Err())
-	}
-	found, err := s.Group.Log(ctx, raft.Index(from), raft.Index(to))
-	if err != nil {
-		return s.refusal(err)
-	}
-	size := 0
-	for _, e := range found.Entries {
-		size += len(e.Data)
-	}
-	out, err := s.render(ctx, size, func(b *buffer) error {
-		return cmp.Or(
-			b.text(fmt.Sprintf(`{"first":%d,"last":%d,"entries":`, found.First, found.Last)),
-			b.array(len(found.Entries), func(i int) any {
-				e := found.Entries[i]
-				kind, data, text := inWords(e)
-				out := api.Entry{Index: uint64(e.Index), Term: uint64(e.Term), Kind: kind, Data: data}
-				if !text {
-					out.DataBase64 = e.Data
-				}
-				return out
-			}),
-			b.text("}"),
-		)
-	})
-	if err != nil {
-		return s.refusal(err)
-	}
-	return out
-}
-
-// inWords tells what an entry is and says, and whether that is all text.
-func inWords(e entry.Entry) (kind, data string, text bool) {
-	switch e.Kind {
-	case raft.Command:
-		c, err := kv.DecodeCommand(e.Data)
-		if err != nil {
-			return "command", fmt.Sprintf("%q", e.Data), utf8.Valid(e.Data)
-		}
-		return "command", c.String(), utf8.ValidString(c.Key) && utf8.Valid(c.Value) && utf8.Valid(c.Expect)
-	case raft.NoOp:
-		return "noop", "", true
-	case raft.Reconfigure:
-		m, err := entry.DecodeMembership(e.Data)
-		if err != nil {
-			return "membership", fmt.Sprintf("%q", e.Data), utf8.Valid(e.Data)
-		}
-		return "membership", memberWords(m), true
-	case raft.OpenSession:
-		return "open-session", "", true
-	case raft.CloseSession:
-		return "close-session", strconv.FormatUint(e.Session, 10), true
-	default:
-		return fmt.Sprintf("kind-%d", e.Kind), fmt.Sprintf("%q", e.Data), utf8.Valid(e.Data)
-	}
-}
-
-func memberWords(m raft.Membership) string {
-	var parts []string
-	for _, l := range []struct {
-		name string
-		ids  []raft.NodeID
-	}{{"voters", m.Voters}, {"outgoing", m.Outgoing}, {"learners", m.Learners}} {
-		if len(l.ids) > 0 {
-			parts = append(parts, l.name+" "+strings.Trim(fmt.Sprint(l.ids), "[]"))
-		}
-	}
-	return strings.Join(parts, ", ")
 }
 
 func (s *Server) snapshot(r *http.Request) reply {

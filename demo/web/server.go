@@ -5,10 +5,10 @@ import (
 	"context"
 	"crypto/subtle"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -59,14 +59,13 @@ type Server struct {
 	gets    atomic.Uint64 // durio's GETs so far
 	active  atomic.Int64
 	routes  []string
+	free    map[string]bool // of these routes, those that nobody needs the token for
 
 	answers    ledger
 	bodies     ledger
 	turns      chan struct{} // taken by those that are at work on large JSON
 	logReaders chan struct{} // taken by those that read the log: what they read is in memory, uncounted, before it is an answer
 }
-
-const maxLogReaders = 2
 
 // New returns the server of one node.
 func New(cfg Config) *Server {
@@ -77,7 +76,7 @@ func New(cfg Config) *Server {
 	}
 	cfg.AnswerBytes = cmp.Or(cfg.AnswerBytes, DefaultAnswerBytes)
 	s := &Server{
-		Config: cfg, mux: http.NewServeMux(),
+		Config: cfg, mux: http.NewServeMux(), free: map[string]bool{},
 		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), logReaders: make(chan struct{}, maxLogReaders),
 	}
 	s.answers.limit, s.answers.crowded = cfg.AnswerBytes, errCrowded
@@ -106,24 +105,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // A handler computes the answer to one request.
 type handler func(r *http.Request) reply
 
-// open serves a route to anybody, guarded only to those who know the token. Parameters are those that its query may have.
-func (s *Server) open(pattern string, h handler, parameters ...string) {
-	s.route(pattern, s.strict(h, parameters))
-}
-
+// guarded serves a route to those who know the token, if there is one. Parameters are those that its query may have.
 func (s *Server) guarded(pattern string, h handler, parameters ...string) {
+	s.routes = append(s.routes, pattern)
 	h = s.strict(h, parameters)
-	s.route(pattern, func(r *http.Request) reply {
-		if !s.knowsToken(r) {
-			return s.refusal(&fault{status: http.StatusUnauthorized, words: "this needs the header Authorization: Bearer TOKEN"})
-		}
-		return h(r)
-	})
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.write(w, h(r)) })
 }
 
-func (s *Server) route(pattern string, h handler) {
-	s.routes = append(s.routes, pattern)
-	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.write(w, h(r)) })
+// open serves a route to anybody: the probes, and reads of single keys.
+func (s *Server) open(pattern string, h handler, parameters ...string) {
+	s.free[pattern] = true
+	s.guarded(pattern, h, parameters...)
 }
 
 func (s *Server) knowsToken(r *http.Request) bool {
@@ -166,7 +158,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	unmatched, pattern := s.mux.Handler(r)
-	if pattern != "" {
+	switch {
+	case pattern != "" && !s.free[pattern] && !s.knowsToken(r): // before the route has a say, whoever made it
+		s.write(w, s.refusal(&fault{status: http.StatusUnauthorized, words: "this needs the header Authorization: Bearer TOKEN"}))
+		return
+	case pattern != "":
 		s.mux.ServeHTTP(w, r)
 		return
 	}
@@ -190,11 +186,12 @@ func (b *bare) Header() http.Header         { return b.header }
 func (b *bare) WriteHeader(status int)      { b.status = status }
 func (b *bare) Write(p []byte) (int, error) { return len(p), nil }
 
-// A reply is a whole answer.
+// A reply is a whole answer, or one that is made while it is written.
 type reply struct {
 	status      int
 	contentType string
 	body        []byte
+	stream      func(*steady) error // instead of body
 	retryAfter  string
 	notLeader   bool // says this node to one that passed a request on
 	applied     bool // the write happened, though its answer is gone
@@ -211,29 +208,68 @@ func (s *Server) write(w http.ResponseWriter, out reply) {
 	if out.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")
 	}
-	h.Set("Content-Length", strconv.Itoa(len(out.body)))
+	if out.stream == nil {
+		h.Set("Content-Length", strconv.Itoa(len(out.body)))
+	}
 	if err := deliver(w, out); err != nil {
 		s.Log.Debug("answer not delivered", "err", err)
+		if out.stream != nil {
+			panic(http.ErrAbortHandler) // its end must not look like one
+		}
 	}
 }
 
 // deliver writes an answer for as long as its client takes some of it now and then.
 func deliver(w http.ResponseWriter, out reply) error {
-	c := http.NewResponseController(w)
-	more := func() { _ = c.SetWriteDeadline(time.Now().Add(writeStall)) } // what is no connection has no deadline
-	more()
+	to := &steady{w: w, c: http.NewResponseController(w)}
+	to.patient()
 	w.WriteHeader(out.status)
-	for part := range slices.Chunk(out.body, writePart) {
-		more()
-		if _, err := w.Write(part); err != nil {
-			return err
-		}
+	var err error
+	if out.stream == nil {
+		_, err = to.Write(out.body)
+	} else {
+		err = out.stream(to)
 	}
-	if err := c.Flush(); err != nil {
+	if err != nil {
 		return err
 	}
-	_ = c.SetWriteDeadline(time.Time{})
+	to.patient()
+	if err := to.c.Flush(); err != nil {
+		return err
+	}
+	_ = to.c.SetWriteDeadline(time.Time{})
 	return nil
+}
+
+// A steady writer gives its client writeStall for each writePart.
+type steady struct {
+	w    http.ResponseWriter
+	c    *http.ResponseController
+	left int // bytes of this part
+}
+
+// patient begins a part.
+func (s *steady) patient() {
+	s.left = writePart
+	_ = s.c.SetWriteDeadline(time.Now().Add(writeStall)) // what is no connection has no deadline
+}
+
+// Write implements io.Writer.
+func (s *steady) Write(p []byte) (n int, err error) {
+	for len(p) > 0 && err == nil {
+		if s.left == 0 {
+			s.patient()
+		}
+		var written int
+		written, err = s.w.Write(p[:min(len(p), s.left)])
+		n, s.left, p = n+written, s.left-written, p[written:]
+	}
+	return n, err
+}
+
+func (s *steady) text(words string) error {
+	_, err := io.WriteString(s, words)
+	return err
 }
 
 // within bounds a request's time by its Troupe-Timeout header, less what it has waited.

@@ -28,6 +28,7 @@ func (r *replica) step(ev raft.Event, blocks []*entry.Block) raft.Effects {
 			r.met(in.From, fx.Stranger)
 		}
 	}
+	r.logVotes(ev, &fx)
 	stored := r.store(&fx, blocks)
 	if r.tail.bytes > r.cfg.MaxInflightBytes {
 		r.releaseTail() // the applier lags: it will read from the disk

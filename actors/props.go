@@ -51,7 +51,8 @@ func raftGroup(h *Host, cfg GroupConfig, handle func() *Group) *actor.Props {
 	produce := func() actor.Actor {
 		return &replica{
 			host: h, cfg: cfg, handle: handle(), clock: h.stage.Clock(), supervision: cfg.Tuning.Daemons.backoff(h.stage, h.logger("raft")),
-			log: h.logger("raft").With("group", uint64(cfg.Group), "node", uint64(h.cfg.Node)),
+			log:   h.logger("raft").With("group", uint64(cfg.Group), "node", uint64(h.cfg.Node)),
+			votes: h.logger("election").With("group", uint64(cfg.Group)),
 		}
 	}
 	return stage.Props(h.stage, produce, stage.WithDrained(cfg.Tuning.FlushAfter), stage.WithLogger(h.logger("raft")))

@@ -37,6 +37,7 @@ type replica struct {
 	cfg    GroupConfig
 	handle *Group
 	log    *slog.Logger
+	votes  *slog.Logger // of the module election
 	clock  stage.Clock
 	ctx    actor.Context // of the message being handled
 

@@ -30,7 +30,7 @@ func say(stderr io.Writer, limit time.Duration, words ...any) {
 
 // loggers names a logger per module for one node, all writing to one place, by way of a queue: a reader that blocks holds up nobody.
 func loggers(out io.Writer, queue *logs.Queue, levels config.Levels) func(node raft.NodeID) func(module string) *slog.Logger {
-	text := slog.NewTextHandler(out, &slog.HandlerOptions{Level: levels.Min()})
+	text := slog.NewTextHandler(out, &slog.HandlerOptions{Level: levels.Min(), ReplaceAttr: inWords})
 	return func(node raft.NodeID) func(string) *slog.Logger {
 		return func(module string) *slog.Logger {
 			log := slog.New(queue.Handler(leveled{text, levels.Of(module)})).With("module", module)
@@ -40,6 +40,14 @@ func loggers(out io.Writer, queue *logs.Queue, levels config.Levels) func(node r
 			return log.With("node", uint64(node))
 		}
 	}
+}
+
+// inWords takes the package that an error begins with away: the line has its module.
+func inWords(groups []string, a slog.Attr) slog.Attr {
+	if err, is := a.Value.Any().(error); is && len(groups) == 0 {
+		a.Value = slog.StringValue(ours.ReplaceAllString(err.Error(), "$1"))
+	}
+	return a
 }
 
 // warnings is a logger's more silent sister.

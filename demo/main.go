@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -49,8 +50,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	return ours.ReplaceAllString(strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; "), "$1")
 }
+
+// ours are the packages that errors begin with, which are nothing to users.
+var ours = regexp.MustCompile(`(^|[:;] )(?:(?:raft|actors|persister|remote|snapshotter|entry|kv): )+`)
 
 // A usageError is a wrong command line or configuration.
 type usageError struct{ err error }

@@ -290,27 +290,42 @@ func (m *member) stop(ctx context.Context, handOff bool) error {
 	return down // of which Stop has nothing but more words
 }
 
-// passOn spares the others an election timeout. It may fail: they elect a leader by themselves.
+// passOn spares the others an election timeout. It may fail: they elect a leader by themselves. One that has just stopped, too, is not known to have yet: the
+// next is asked then.
 func (m *member) passOn(ctx context.Context) {
 	if m.group == nil {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, handOver)
+	defer cancel()
+	asked := map[raft.NodeID]bool{}
+	var failed error
+	for ctx.Err() == nil {
+		to := m.heir(asked)
+		if to == raft.None {
+			break
+		}
+		if failed = m.group.Transfer(ctx, to); failed == nil {
+			return
+		}
+		asked[to] = true
+	}
+	if left := m.heir(nil); failed != nil && left != raft.None { // else there is nobody whom it matters to
+		m.logs("demo").Info("leadership was not passed on: the others elect a leader by themselves", "err", failed)
+	}
+}
+
+// heir is the voter, of those not asked yet, that has most of the log of those that answer; none if this node does not lead.
+func (m *member) heir(asked map[raft.NodeID]bool) raft.NodeID {
 	s := m.group.Status()
 	if s.Role != raft.Leader || s.Stopped {
-		return
+		return raft.None
 	}
 	var to actors.MemberStatus
 	for _, other := range s.Members {
-		if other.ID != m.self.ID && other.Voter && other.Active && (to.ID == raft.None || other.Match > to.Match) {
+		if other.ID != m.self.ID && other.Voter && other.Active && !asked[other.ID] && (to.ID == raft.None || other.Match > to.Match) {
 			to = other
 		}
 	}
-	if to.ID == raft.None {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, handOver)
-	defer cancel()
-	if err := m.group.Transfer(ctx, to.ID); err != nil {
-		m.logs("demo").Info("leadership was not passed on", "to", uint64(to.ID), "err", err)
-	}
+	return to.ID
 }

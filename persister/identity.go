@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"os"
 	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -67,7 +70,21 @@ func refuse(path string, err error, format string, args ...any) error {
 }
 
 // failed is a refusal for what the disk said.
-func failed(path, doing string, err error) error { return refuse(path, err, "%s: %v", doing, err) }
+func failed(path, doing string, err error) error {
+	return refuse(path, err, "%s: %s", doing, cause(path, err))
+}
+
+// cause is what the disk said, without the path if that is the one that is named already.
+func cause(path string, err error) string {
+	words := err.Error()
+	if oserror.IsPermission(err) {
+		words += " (give it to the user that this process runs as, or name another folder)"
+	}
+	if at := (*os.PathError)(nil); errors.As(err, &at) && at.Path == path {
+		return strings.Replace(words, at.Error(), at.Err.Error(), 1)
+	}
+	return words
+}
 
 // An identity is the content of the IDENTITY file: one line of JSON, then the line's CRC32C in hexadecimal.
 type identity struct {
@@ -171,12 +188,24 @@ func enter(fs vfs.FS, dir string, want identity, keepCluster bool) (_ *home, err
 		}
 	}
 	if h.lock, err = fs.Lock(h.path(lockName)); err != nil {
-		return nil, refuse(h.path(lockName), errors.Join(ErrLocked, err), "cannot be locked, another process may use it: %v", err)
+		return nil, unlocked(h.path(lockName), err)
 	}
 	if err = h.identify(want, keepCluster); err != nil {
 		return nil, errors.Join(err, h.close())
 	}
 	return h, nil
+}
+
+// unlocked says why there is no lock. What is no error of the system is this process's own lock.
+func unlocked(path string, err error) error {
+	if oserror.IsPermission(err) {
+		return failed(path, "cannot be locked", err)
+	}
+	words := "is in use"
+	if system := syscall.Errno(0); errors.As(err, &system) && system != syscall.EAGAIN {
+		words = fmt.Sprintf("cannot be locked (%s) and may be in use", cause(path, err))
+	}
+	return refuse(path, errors.Join(ErrLocked, err), "%s: if another process runs on this folder, stop that one, or name another folder", words)
 }
 
 // identify reads the identity, again under the lock, or founds it.

@@ -107,7 +107,7 @@ func inspect(h *home, m *manifests) (newest string, err error) {
 	case oserror.IsNotExist(err):
 		return "", refuse(dir, errors.Join(ErrDamaged, err), "is missing, but the store has been in use")
 	case err != nil:
-		return "", refuse(dir, errors.Join(ErrDamaged, err), "cannot be understood: %s", oneLine(err))
+		return "", refuse(dir, errors.Join(ErrDamaged, err), "cannot be understood: %s", oneLine(errors.New(cause(dir, err))))
 	case !desc.Exists:
 		return "", refuse(dir, ErrDamaged, "has no manifest, but the store has been in use")
 	}

@@ -117,6 +117,7 @@ type Effects struct {
 	Reads    []ReadDone // read points found, or lost
 	Transfer *TransferDone
 	Doubts   []DoubtChange
+	Cast     *Cast // what a candidate was told, and why
 
 	// Suspended: the clocks of this leader have parted (Calendar), and its lease is over.
 	Suspended bool
@@ -127,6 +128,34 @@ type Effects struct {
 
 	// Stranger sent the message, which was dropped: it was founded with other servers than this one.
 	Stranger NodeID
+}
+
+// A Cast is a vote, or a prevote, that this server gave or refused.
+type Cast struct {
+	Candidate NodeID
+	Term      Term // that the candidate stands for, or would
+	PreVote   bool
+	Why       CastReason
+	Last, Own EntryID // with which the candidate's log ends, and this server's
+}
+
+// A CastReason says why a vote was given or refused.
+type CastReason uint8
+
+// The reasons. Granted is the only one for a vote given.
+const (
+	Granted    CastReason = iota
+	StaleTerm             // this server has a newer term, or for a prevote the same one
+	HasLeader             // a leader was heard less than ElectionMin ago
+	HasDoubt              // this server has gone back, and has no vote
+	HasVoted              // for another one, in this term
+	LogIsOlder            // the candidate's, than this server's (§5.4.1)
+)
+
+func (c CastReason) String() string {
+	return [...]string{
+		"granted", "the term is not newer", "a leader was heard", "in doubt", "voted for another", "the candidate's log is older",
+	}[min(c, LogIsOlder)]
 }
 
 // A DoubtChange says that a server is known to have gone back, or is trusted again: one of the leader's members, or this server itself.

@@ -67,6 +67,7 @@ func (n *Node) onRequestVote(m *RequestVote) {
 	if m.PreVote {
 		n.tellRemoved(n.from)
 		grant := m.Term > n.hard.Term && !n.hard.Doubt && !n.hearsLeader() && n.upToDate(m.Last)
+		n.cast(m, m.Term <= n.hard.Term, n.hearsLeader(), true)
 		n.send(n.from, &RequestVoteReply{Term: n.hard.Term, Asked: m.Term, Granted: grant, PreVote: true}, grant)
 		return
 	}
@@ -76,11 +77,30 @@ func (n *Node) onRequestVote(m *RequestVote) {
 	}
 	free := n.hard.Vote == None || n.hard.Vote == m.Candidate
 	grant := m.Term == n.hard.Term && !n.hard.Doubt && !held && free && n.upToDate(m.Last)
+	n.cast(m, m.Term < n.hard.Term, held, free)
 	if grant {
 		n.hard.Vote = m.Candidate
 		n.out.Patience = WaitAfresh
 	}
 	n.send(n.from, &RequestVoteReply{Term: n.hard.Term, Asked: m.Term, Granted: grant}, grant)
+}
+
+// cast tells what the answer to a candidate rests on.
+func (n *Node) cast(m *RequestVote, stale, held, free bool) {
+	c := &Cast{Candidate: m.Candidate, Term: m.Term, PreVote: m.PreVote, Last: m.Last, Own: n.log.LastID()}
+	switch {
+	case stale:
+		c.Why = StaleTerm
+	case held:
+		c.Why = HasLeader
+	case n.hard.Doubt:
+		c.Why = HasDoubt
+	case !free:
+		c.Why = HasVoted
+	case !n.upToDate(m.Last):
+		c.Why = LogIsOlder
+	}
+	n.out.Cast = c
 }
 
 // upToDate is the restriction of §5.4.1: the candidate's log must not be older than this one.

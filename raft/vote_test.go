@@ -14,25 +14,26 @@ func TestRequestVote(t *testing.T) {
 		leader   NodeID // heard a moment ago in term 4
 		m        RequestVote
 		granted  bool
+		why      CastReason
 		wantTerm Term
 	}{
 		{name: "newer term, same log", m: RequestVote{Term: 5, Last: EntryID{3, 2}}, granted: true, wantTerm: 5},
 		{name: "newer term, longer log", m: RequestVote{Term: 5, Last: EntryID{9, 2}}, granted: true, wantTerm: 5},
 		{name: "newer term, shorter log of newer term", m: RequestVote{Term: 5, Last: EntryID{1, 3}}, granted: true, wantTerm: 5},
-		{name: "newer term, shorter log", m: RequestVote{Term: 5, Last: EntryID{2, 2}}, wantTerm: 5},
-		{name: "newer term, longer log of older term", m: RequestVote{Term: 5, Last: EntryID{9, 1}}, wantTerm: 5},
+		{name: "newer term, shorter log", m: RequestVote{Term: 5, Last: EntryID{2, 2}}, why: LogIsOlder, wantTerm: 5},
+		{name: "newer term, longer log of older term", m: RequestVote{Term: 5, Last: EntryID{9, 1}}, why: LogIsOlder, wantTerm: 5},
 		{name: "same term, no vote yet", m: RequestVote{Term: 4, Last: EntryID{3, 2}}, granted: true, wantTerm: 4},
-		{name: "same term, vote given to another", vote: 3, m: RequestVote{Term: 4, Last: EntryID{9, 3}}, wantTerm: 4},
+		{name: "same term, vote given to another", vote: 3, m: RequestVote{Term: 4, Last: EntryID{9, 3}}, why: HasVoted, wantTerm: 4},
 		{name: "same term, vote given to it already", vote: 2, m: RequestVote{Term: 4, Last: EntryID{3, 2}}, granted: true, wantTerm: 4},
 		{name: "newer term, vote given in the old one", vote: 3, m: RequestVote{Term: 5, Last: EntryID{3, 2}}, granted: true, wantTerm: 5},
-		{name: "older term", m: RequestVote{Term: 3, Last: EntryID{9, 3}}, wantTerm: 4},
-		{name: "hears a leader: keeps its term", leader: 3, m: RequestVote{Term: 9, Last: EntryID{9, 4}}, wantTerm: 4},
+		{name: "older term", m: RequestVote{Term: 3, Last: EntryID{9, 3}}, why: StaleTerm, wantTerm: 4},
+		{name: "hears a leader: keeps its term", leader: 3, m: RequestVote{Term: 9, Last: EntryID{9, 4}}, why: HasLeader, wantTerm: 4},
 		{name: "hears a leader that asked for it", leader: 3, m: RequestVote{Term: 5, Last: EntryID{3, 2}, Transfer: true}, granted: true, wantTerm: 5},
 		{name: "prevote", m: RequestVote{Term: 5, Last: EntryID{3, 2}, PreVote: true}, granted: true, wantTerm: 4},
 		{name: "prevote for far future", m: RequestVote{Term: 50, Last: EntryID{3, 2}, PreVote: true}, granted: true, wantTerm: 4},
-		{name: "prevote for the present term", m: RequestVote{Term: 4, Last: EntryID{9, 3}, PreVote: true}, wantTerm: 4},
-		{name: "prevote, shorter log", m: RequestVote{Term: 5, Last: EntryID{2, 2}, PreVote: true}, wantTerm: 4},
-		{name: "prevote, hears a leader", leader: 3, m: RequestVote{Term: 5, Last: EntryID{9, 4}, PreVote: true}, wantTerm: 4},
+		{name: "prevote for the present term", m: RequestVote{Term: 4, Last: EntryID{9, 3}, PreVote: true}, why: StaleTerm, wantTerm: 4},
+		{name: "prevote, shorter log", m: RequestVote{Term: 5, Last: EntryID{2, 2}, PreVote: true}, why: LogIsOlder, wantTerm: 4},
+		{name: "prevote, hears a leader", leader: 3, m: RequestVote{Term: 5, Last: EntryID{9, 4}, PreVote: true}, why: HasLeader, wantTerm: 4},
 		{name: "prevote after a vote", vote: 3, m: RequestVote{Term: 5, Last: EntryID{3, 2}, PreVote: true}, granted: true, wantTerm: 4},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -48,6 +49,9 @@ func TestRequestVote(t *testing.T) {
 			r, o := sent[*RequestVoteReply](t, e, 2)
 			if r.Granted != c.granted || r.Term != c.wantTerm || r.Asked != c.m.Term || r.PreVote != c.m.PreVote {
 				t.Errorf("reply %+v, want granted %v in term %d", *r, c.granted, c.wantTerm)
+			}
+			if want := (Cast{Candidate: 2, Term: c.m.Term, PreVote: c.m.PreVote, Why: c.why, Last: c.m.Last, Own: EntryID{3, 2}}); e.Cast == nil || *e.Cast != want || (c.why == Granted) != c.granted {
+				t.Errorf("told %+v, want %+v", e.Cast, want)
 			}
 			if s.Term() != c.wantTerm {
 				t.Errorf("term %d, want %d", s.Term(), c.wantTerm)
@@ -283,4 +287,16 @@ func TestTwoLeadersInOneTerm(t *testing.T) {
 	s = newSubject(t, disk(voters(1, 2, 3), 4))
 	s.get(2, &Heartbeat{Term: 4, Leader: 2})
 	s.impossible(TwoLeaders, 3, &AppendEntries{Term: 4, Leader: 3})
+}
+
+// A server in doubt says so, to whoever asks for its vote.
+func TestCastInDoubt(t *testing.T) {
+	for _, pre := range []bool{false, true} {
+		st := disk(voters(1, 2, 3), 4, 1, 1, 2)
+		st.Hard.Doubt = true
+		e := newSubject(t, st).get(2, &RequestVote{Candidate: 2, Term: 5, PreVote: pre, Last: EntryID{9, 3}})
+		if e.Cast == nil || e.Cast.Why != HasDoubt {
+			t.Errorf("prevote %t: %+v", pre, e.Cast)
+		}
+	}
 }

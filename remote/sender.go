@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -201,8 +202,17 @@ func (s *sender) complain(lane Lane, addr string, err error) {
 	}
 	if text != s.said || time.Since(s.saidAt) >= complainAgain {
 		s.said, s.saidAt = text, time.Now()
-		s.t.cfg.Log.Warn("no connection", "peer", s.node, "lane", lane, "addr", addr, "err", err)
+		s.t.cfg.Log.Warn("no connection", "peer", s.node, "lane", lane, "addr", addr, "err", withoutAddress(err))
 	}
+}
+
+// withoutAddress is what became of a connection, without the addresses that are told beside it.
+func withoutAddress(err error) string {
+	words := err.Error()
+	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Err != nil {
+		words = strings.Replace(words, op.Error(), op.Op+": "+strings.TrimPrefix(op.Err.Error(), op.Op+": "), 1)
+	}
+	return strings.TrimPrefix(words, "remote: ")
 }
 
 // release ends all sessions. What was flushed to them may still leave.

@@ -47,7 +47,7 @@ func TestErrorsWithoutPackages(t *testing.T) {
 		"a\nraft: b":                         "a; b",
 		"http: listen tcp 1.2.3.4:5: in use": "http: listen tcp 1.2.3.4:5: in use",
 	} {
-		if got := oneLine(errors.New(text)); got != want {
+		if got := plainly(errors.New(text)); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}

@@ -40,7 +40,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		if errors.Is(err, syscall.EADDRINUSE) {
 			err = fmt.Errorf("%w: another process listens there: stop it, or name another address", err)
 		}
-		say(stderr, lastWords, "demo:", oneLine(err))
+		say(stderr, lastWords, "demo:", plainly(err))
 		return exitFailed
 	}
 	for _, fault := range config.Faults(wrong.err) {
@@ -50,8 +50,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func oneLine(err error) string {
-	return ours.ReplaceAllString(strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; "), "$1")
+	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }
+
+// plainly is oneLine without packages. Faults of a configuration keep all words: raft is a key there.
+func plainly(err error) string { return ours.ReplaceAllString(oneLine(err), "$1") }
 
 // ours are the packages that errors begin with, which are nothing to users.
 var ours = regexp.MustCompile(`(^|[:;] )(?:(?:raft|actors|persister|remote|snapshotter|entry|kv): )+`)

@@ -101,7 +101,10 @@ func (b *bench) keptAddresses() {
 		err := asks(m)
 		b.demand(errors.As(err, &invalid), "that node %d is at %q is told %v", m.ID, m.Addr, err)
 	}
-	err := asks(raft.Member{ID: 3, Addr: "c2"})
+	unsafe := (*raft.UnsafeChangeError)(nil)
+	err := h.asks(&actors.ChangeMembers{Change: actors.Change{AddLearners: []raft.Member{{ID: 4, Addr: "b"}}}}).err()
+	b.demand(errors.As(err, &unsafe) && unsafe.Servers[0].Why == raft.Taken && unsafe.Error() != "", "a node at another's address is told %v", err)
+	err = asks(raft.Member{ID: 3, Addr: "c2"})
 	b.demand(err == nil && h.member(3).Addr == "c2" && h.trouble() == nil, "where it is known to be is told %v: %v, in %v", err, h.member(3).Member, h.trouble())
 	_, err = actors.StartGroup(h.host, actors.GroupConfig{
 		Group: 7, Members: []raft.NodeID{1, 2}, Addrs: map[raft.NodeID]string{2: nowhere}, Apply: func(actors.Command) []byte { return nil }, NoRestart: true,

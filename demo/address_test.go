@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,11 +19,12 @@ func (s *site) rewrite(settings string, which ...int) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	// Ports that stopped nodes had are free, and may be drawn again: the file names none twice.
+	free := slices.DeleteFunc(ports(s.t, 2*len(which)+2*len(s.raft)), func(addr string) bool { return slices.Contains(slices.Concat(s.raft, s.http), addr) })
 	for _, i := range which {
-		free := ports(s.t, 2)
 		text = bytes.ReplaceAll(text, []byte(s.raft[i]), []byte(free[0]))
 		text = bytes.ReplaceAll(text, []byte(s.http[i]), []byte(free[1]))
-		s.raft[i], s.http[i] = free[0], free[1]
+		s.raft[i], s.http[i], free = free[0], free[1], free[2:]
 	}
 	if err := os.WriteFile(s.file, append([]byte(settings+"\n"), text...), 0o600); err != nil {
 		s.t.Fatal(err)

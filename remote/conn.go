@@ -64,6 +64,7 @@ var (
 
 // open starts a session. Owner must count in t.running meanwhile.
 func open(t *TCP, owner *actor.PID, p *peer, h hello) *session {
+	t.mayBelieve(h.to, p)
 	s := &session{t: t, owner: owner, peer: p, hello: h, addr: p.places.next()}
 	s.queue = newQueue(t.cfg.QueueBytes, h.lane != Control, &p.queued[h.lane])
 	s.ctx, s.cancel = context.WithCancelCause(t.ctx)

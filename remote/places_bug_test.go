@@ -64,3 +64,23 @@ func TestWhoIsWhereItIsSaidToBeHasNotMoved(t *testing.T) {
 		return at() == public
 	})
 }
+
+// A node calls before it is known by its folder: it is added later, or let back in. From then on it is looked for where it said then.
+func TestWhoIsKnownLaterIsFoundWhereItSaid(t *testing.T) {
+	for name, before := range map[string]raft.Acquaintance{"added": {}, "let back in": {Incarnation: incarnation(11, 5, 50)}} {
+		p := newPorter(incarnation(20, 1, 1))
+		p.known[1] = before
+		b := start(t, 2, guarded(p))
+		b.SetPeer(1, deserted)
+		a := start(t, 1, guarded(newPorter(incarnation(10, 6, 60)))).knows(b)
+		a.Greet(2)
+		eventually(t, name+": it has called", func() bool { return a.Stats().Peers[2].Connected[Control] })
+		p.mu.Lock()
+		p.known[1] = raft.Acquaintance{Incarnation: raft.Incarnation{Store: 10}, Readmitted: true}
+		p.mu.Unlock()
+		eventually(t, name+": it is located", func() bool {
+			b.send(1, vote(1))
+			return b.Located(1) == a.Addr()
+		})
+	}
+}

@@ -115,7 +115,7 @@ func (t *TCP) SetPeer(node raft.NodeID, addr string) {
 // learn takes a caller's own word for where it listens, until somebody who knows better calls SetPeer: a node that was
 // just added must be able to answer members that it has not read of yet.
 //
-// Who is met by the folder that it is known by is looked for there, too, where somebody who knows better has it elsewhere and is wrong.
+// Who is known by its folder, then or later, is looked for there, too, where somebody who knows better has it elsewhere and is wrong.
 func (t *TCP) learn(h hello, from net.Addr, standing raft.Standing) {
 	host, port, err := net.SplitHostPort(h.addr)
 	if err != nil || port == "0" {
@@ -134,10 +134,44 @@ func (t *TCP) learn(h hello, from net.Addr, standing raft.Standing) {
 	case p == nil:
 	case p.address() == "" || p.learned:
 		t.setPeer(h.from, net.JoinHostPort(host, port), true)
-	case says != "" && (standing == raft.Same || standing == raft.Next):
-		p.own.Store(&says)
-		p.places.says(says)
+	case says != "":
+		p.word = word{addr: says, self: h.self}
+		if g := t.cfg.Guard; g != nil && standing != raft.Same && standing != raft.Next {
+			p.word.unknown = g.Known(h.from)
+		}
+		t.believe(h.from, p)
 	}
+}
+
+// A word is what a node said of where it listens, and who it was. It was not known by its folder then, if something is unknown: what else was known of it.
+type word struct {
+	addr    string
+	self    raft.Incarnation
+	unknown raft.Acquaintance
+}
+
+// believe has a node looked for where it says that it listens, once it is known by the folder that it said so on: it may be added, or let back in, only
+// after it called. The caller holds mu.
+func (t *TCP) believe(node raft.NodeID, p *peer) {
+	g, w := t.cfg.Guard, p.word
+	if g == nil || w.addr == "" {
+		return
+	}
+	known := g.Known(node)
+	if !known.Known() || known == w.unknown || known.Forked || known.Store != w.self.Store || known.Start >= w.self.Start && known.Incarnation != w.self {
+		return
+	}
+	if own := p.own.Load(); own == nil || *own != w.addr {
+		p.own.Store(&w.addr)
+	}
+	p.places.says(w.addr)
+}
+
+// mayBelieve is believe for those who look for a node.
+func (t *TCP) mayBelieve(node raft.NodeID, p *peer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.believe(node, p)
 }
 
 // A Locator is a Transport that finds nodes which do not listen any more where they are said to, as TCP does.
@@ -153,7 +187,11 @@ type Locator interface {
 var _ Locator = (*TCP)(nil)
 
 // Located implements Locator.
-func (t *TCP) Located(node raft.NodeID) string { return t.known(node).located() }
+func (t *TCP) Located(node raft.NodeID) string {
+	p := t.known(node)
+	t.mayBelieve(node, p)
+	return p.located()
+}
 
 // CheckAddr implements Locator.
 func (t *TCP) CheckAddr(addr string) error { return CheckAddr(addr) }

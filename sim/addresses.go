@@ -70,6 +70,7 @@ func (n *node) settleIn() {
 
 // places are where a node is looked for: where it is said to be, where it says itself, and where it was said to be before (remote.places).
 func (t *transport) places(id raft.NodeID) []string {
+	t.believe(id)
 	return []string{t.addrs[id], t.own[id], t.before[id]}
 }
 
@@ -81,6 +82,7 @@ func (t *transport) reaches(id raft.NodeID) bool {
 
 // Located implements remote.Locator.
 func (t *transport) Located(id raft.NodeID) string {
+	t.believe(id)
 	if n := t.net.sim.nodes[id]; n != nil && n.home != "" && t.own[id] == n.home && t.connected(id) {
 		return n.home
 	}
@@ -226,10 +228,33 @@ func (t *transport) learn(from raft.NodeID) {
 	}
 }
 
-// learnOwn takes the word of a node that is met by the folder that it is known by.
+// What a node said of where it is, and who it was. It was not known by its folder then, if something is unknown: what else was known of it.
+type said struct {
+	home    string
+	self    raft.Incarnation
+	unknown raft.Acquaintance
+}
+
+// learnOwn notes where a node says that it is.
 func (t *transport) learnOwn(h *hello, standing raft.Standing) {
-	if home := h.caller.home; home != "" && (standing == raft.Same || standing == raft.Next) {
-		t.own[h.caller.node.id] = home
+	if t.own == nil || h.caller.home == "" {
+		return
+	}
+	w := said{home: h.caller.home, self: h.self}
+	if standing != raft.Same && standing != raft.Next {
+		w.unknown = t.guard.Known(h.caller.node.id)
+	}
+	t.said[h.caller.node.id] = w
+}
+
+// believe has a node be where it says that it is, once it is known by the folder that it said so on, as remote has it.
+func (t *transport) believe(id raft.NodeID) {
+	w, said := t.said[id]
+	if !said || t.guard == nil {
+		return
+	}
+	if known := t.guard.Known(id); known.Known() && known != w.unknown && !known.Forked && known.Store == w.self.Store && (known.Start < w.self.Start || known.Incarnation == w.self) {
+		t.own[id] = w.home
 	}
 }
 
@@ -270,7 +295,7 @@ func (s *Sim) found() {
 // placed: memberships have been made to say where those members are that the leader knows by their folders, and hears.
 func (s *Sim) placed() bool {
 	ids, leader := s.members()
-	if leader == nil || !s.cfg.moves() || s.cfg.keeps() {
+	if leader == nil || !s.cfg.moves() || s.cfg.keeps() || !s.folders {
 		return true
 	}
 	for _, id := range ids {
@@ -279,7 +304,8 @@ func (s *Sim) placed() bool {
 		if l == nil || m.Addr == "" || id == leader.id || m.Addr == s.nodes[id].home {
 			continue
 		}
-		if t.own[id] == s.nodes[id].home && t.connected(id) && s.connected(id, leader.id) && !leader.disk.folder.met[id].Forked {
+		known, self := leader.disk.folder.met[id], l.transport.guard.Self()
+		if known.Incarnation == self && t.callers[id] == self && t.connected(id) && s.connected(id, leader.id) && !known.Forked {
 			return false
 		}
 	}

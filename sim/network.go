@@ -199,7 +199,8 @@ type transport struct {
 	paused  map[raft.NodeID]time.Duration    // who refused, and is not called again before
 
 	addrs   map[raft.NodeID]string // where others are looked for; nil: everywhere
-	own     map[raft.NodeID]string // where they say themselves that they are
+	own     map[raft.NodeID]string // where they say themselves that they are, and are believed
+	said    map[raft.NodeID]said   // what they said when they called last
 	before  map[raft.NodeID]string // where they were looked for before
 	word    map[raft.NodeID]string // where the program said last that they are
 	program bool                   // the program says where somebody listens
@@ -212,6 +213,7 @@ func (l *life) newTransport() *transport {
 	}
 	if l.node.told != nil {
 		t.addrs, t.own, t.before, t.word = map[raft.NodeID]string{}, map[raft.NodeID]string{}, map[raft.NodeID]string{}, map[raft.NodeID]string{}
+		t.said = map[raft.NodeID]said{}
 	}
 	return t
 }

@@ -92,7 +92,7 @@ func (r *replica) begin(node *raft.Node, snapshot raft.SnapshotMeta, bytes int) 
 	r.builder = entry.Builder{}
 	r.tail.clear()
 	r.waiting, r.handed, r.inFlight = nil, nil, nil
-	r.feeding, r.wants = nil, nil
+	r.feeding, r.wants, r.kept = nil, nil, r.keepsNothing()
 	r.state = state{}
 	r.found, r.inherited = found{last: node.LastIndex(), bytes: bytes}, inheritance{}
 	r.rounds = map[uint64][]*request{}

@@ -183,5 +183,15 @@ func (c GroupConfig) withDefaults() GroupConfig {
 	c.ApplyStall = cmp.Or(c.ApplyStall, 5*time.Second)
 	c.sessionDefaults()
 	c.Tuning = c.Tuning.withDefaults()
+	c.Tuning.KeptEntries = cmp.Or(c.Tuning.KeptEntries, keptEntries(c.SnapshotEvery, c.TrailingEntries))
 	return c
+}
+
+// keptEntries is Tuning.KeptEntries where it is not set.
+func keptEntries(every, trailing uint64) int {
+	const least, most = 100_000, 1 << 40
+	if every == NoSnapshots {
+		every = 0
+	}
+	return int(min(most, max(least, 16*(min(every, most)+min(trailing, most)))))
 }

@@ -77,6 +77,7 @@ type replica struct {
 	inApplier int               // Committed messages that the applier has not reported done
 	state     state
 	wants     map[raft.NodeID]*want // of followers, while leading
+	kept      raft.Kept             // of the log, for followers that are sent a snapshot
 	beginning raft.Index            // of a leader's snapshot that the applier has not begun from: it gets nothing more until then; 0: none
 
 	patience  uint64 // version of the election timer's last order

@@ -58,7 +58,7 @@ func (r *replica) beat() {
 
 // deposed ends what this replica did as the leader of a term. What it proposed and did not see committed is unknown from here on.
 func (r *replica) deposed(term raft.Term) {
-	r.feeding, r.wants, r.locations = nil, nil, locations{}
+	r.feeding, r.wants, r.kept, r.locations = nil, nil, r.keepsNothing(), locations{}
 	r.ctx.Send(r.syncer, &replication.Rest{Term: term})
 	r.ctx.Send(r.snapshotter, &snapshotter.Abort{Term: term})
 	r.ctx.Send(r.host.heartbeat, &heartbeat.Rest{Group: r.cfg.Group, Term: term})

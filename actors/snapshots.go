@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"math"
@@ -35,6 +36,11 @@ func (r *replica) receiveSnapshotter(message any) {
 		r.host.announce(&SnapshotUnusable{Node: r.host.cfg.Node, Group: r.cfg.Group, Index: m.Meta.Index, Err: m.Err})
 	case *snapshotter.Sent:
 		r.offered(m.Peer)
+		if m.Err == nil {
+			r.kept.Sent(m.Peer, r.now())
+		} else {
+			r.kept.End(m.Peer)
+		}
 		if r.leader.Role == raft.Leader {
 			r.ctx.Send(r.syncer, &replication.SnapshotDone{Peer: m.Peer, Index: m.Index, Err: m.Err})
 		}
@@ -75,6 +81,7 @@ func (r *replica) compact(meta raft.SnapshotMeta) bool {
 	if keep := raft.Index(r.cfg.TrailingEntries); meta.Index > keep {
 		through = meta.Index - keep
 	}
+	through = r.kept.Through(through, r.now(), r.node.Follower)
 	if fx := r.step(raft.Compacted{Meta: meta, Through: through}, nil); fx.Refused != nil {
 		r.log.Error("snapshot is of no use", "index", meta.Index, "err", fx.Refused)
 		return false
@@ -104,8 +111,19 @@ func (r *replica) compacted(m *persister.Compacted) {
 // sendSnapshot feeds a follower that is behind what the log still holds.
 func (r *replica) sendSnapshot(m *replication.NeedSnapshot) {
 	if r.leader.Role == raft.Leader && m.Term == r.leader.Term {
-		r.ctx.Send(r.snapshotter, &snapshotter.Send{Peer: m.Peer, Term: m.Term, Leader: r.host.cfg.Node})
+		r.offer(&snapshotter.Send{Peer: m.Peer, Term: m.Term, Leader: r.host.cfg.Node})
 	}
+}
+
+// keepsNothing of the log for followers that are sent a snapshot, of which there are none yet.
+func (r *replica) keepsNothing() raft.Kept {
+	return raft.Kept{Most: raft.Index(r.cfg.Tuning.KeptEntries), Idle: cmp.Or(r.cfg.Tuning.SnapshotStall, snapshotter.DefaultStall)}
+}
+
+// offer sends a follower the newest snapshot, which is not older than the one that a restart begins from. The log behind it is kept meanwhile.
+func (r *replica) offer(m *snapshotter.Send) {
+	r.kept.Send(m.Peer, r.restarts.Index, r.now())
+	r.ctx.Send(r.snapshotter, m)
 }
 
 // receiveChunk counts as hearing from the leader; chunks of deposed ones are answered with the newer term, once it is on the disk.

@@ -131,7 +131,7 @@ func (r *replica) wanted(from raft.NodeID, m *raft.HeartbeatReply) {
 	}
 	if !w.sending && r.now() >= w.next {
 		w.sending = true
-		r.ctx.Send(r.snapshotter, &snapshotter.Send{Peer: from, Term: m.Term, Leader: r.host.cfg.Node, AtLeast: m.Wants})
+		r.offer(&snapshotter.Send{Peer: from, Term: m.Term, Leader: r.host.cfg.Node, AtLeast: m.Wants})
 	}
 }
 

@@ -47,6 +47,9 @@ type Tuning struct {
 	SnapshotStall       time.Duration // without progress for so long, a transfer ends; default 10m
 	SnapshotPause       time.Duration // between a snapshot that failed and the next; doubles; default 1s
 	SnapshotPauseMax    time.Duration // default 5m
+	// KeptEntries bounds what a leader keeps of its log for followers that are sent a snapshot, which they go on with, on top of
+	// GroupConfig.TrailingEntries; default 16 times SnapshotEvery and TrailingEntries, at least 100,000.
+	KeptEntries int
 
 	// Strangers bounds the nodes outside of the membership whose trouble is remembered, each of which is told of once; default 16.
 	Strangers int
@@ -163,7 +166,7 @@ func (t Tuning) validate(fault func(bad bool, format string, args ...any)) {
 		{"FlushAfter", t.FlushAfter}, {"LogBytes", t.LogBytes}, {"FollowerBytes", t.FollowerBytes}, {"FollowerMinBytes", t.FollowerMinBytes},
 		{"FollowerMessages", t.FollowerMessages}, {"MessageBytes", t.MessageBytes},
 		{"CacheBytes", t.CacheBytes}, {"SettleAfter", t.SettleAfter}, {"SnapshotPieceBytes", t.SnapshotPieceBytes},
-		{"SnapshotBufferBytes", t.SnapshotBufferBytes}, {"SnapshotRetries", t.SnapshotRetries}, {"Strangers", t.Strangers}, {"Refusals", t.Refusals},
+		{"SnapshotBufferBytes", t.SnapshotBufferBytes}, {"SnapshotRetries", t.SnapshotRetries}, {"Strangers", t.Strangers}, {"Refusals", t.Refusals}, {"KeptEntries", t.KeptEntries},
 	} {
 		fault(f.value < 0, "Tuning.%s %d is negative", f.name, f.value)
 	}

@@ -15,6 +15,9 @@ import (
 	"github.com/troupe-raft/troupe/stage"
 )
 
+// DefaultStall is how long a transfer, or a follower that has a snapshot, may make no progress.
+const DefaultStall = 10 * time.Minute
+
 // Config is what one snapshotter needs. Zero values are the defaults named.
 type Config struct {
 	Group raft.GroupID
@@ -27,7 +30,7 @@ type Config struct {
 	ChunkBytes  int           // payload of one message; default 1 MiB
 	RetryAfter  time.Duration // an unanswered chunk is sent again; default 500ms
 	Retries     int           // unanswered this often in a row, the transfer is given up; default 20
-	StallAfter  time.Duration // without progress for this long, it is given up too; default 10m
+	StallAfter  time.Duration // without progress for this long, it is given up too; default DefaultStall
 	PieceBytes  int           // that have a checksum of their own in a file; default 64 KiB, at most MaxPieceBytes
 	BufferBytes int           // of files written and read at a time; default 256 KiB
 	// PauseFirst follows a snapshot that failed; it doubles up to PauseMax while others fail, so that a full disk is not hammered. Defaults 1s and 5m.
@@ -74,7 +77,7 @@ func (c Config) withDefaults() Config {
 	c.ChunkBytes = cmp.Or(c.ChunkBytes, 1<<20)
 	c.RetryAfter = cmp.Or(c.RetryAfter, 500*time.Millisecond)
 	c.Retries = cmp.Or(c.Retries, 20)
-	c.StallAfter = cmp.Or(c.StallAfter, 10*time.Minute)
+	c.StallAfter = cmp.Or(c.StallAfter, DefaultStall)
 	c.PieceBytes = cmp.Or(c.PieceBytes, usual.piece)
 	c.BufferBytes = cmp.Or(c.BufferBytes, usual.buffer)
 	c.PauseFirst = cmp.Or(c.PauseFirst, time.Second)

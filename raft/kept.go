@@ -1,0 +1,59 @@
+package raft
+
+import "time"
+
+// Kept is what a leader keeps of its log for the followers that it sends a snapshot (§7): they go on with the entry behind that. A leader that compacts
+// as if nobody was on the way would have taken it away by the time at which a large snapshot has arrived, and the follower, which needs another one then,
+// would never catch up while the leader is busy. The zero value keeps nothing yet. It is not safe for concurrent use.
+type Kept struct {
+	Most Index         // the most entries that are kept beyond those that are kept for anybody; whoever needs more starts over
+	Idle time.Duration // who has a snapshot and makes no progress for so long is waited for no more
+
+	followers map[NodeID]keptFor
+}
+
+type keptFor struct {
+	after   Index // the snapshot, or one before it
+	sending bool
+	match   Index
+	since   time.Duration // of the last progress
+}
+
+// Send notes that a snapshot at index after, or at a later one, is sent to a follower.
+func (k *Kept) Send(id NodeID, after Index, now time.Duration) {
+	if k.followers == nil {
+		k.followers = map[NodeID]keptFor{}
+	}
+	k.followers[id] = keptFor{after: after, sending: true, since: now}
+}
+
+// Sent notes that a follower has it.
+func (k *Kept) Sent(id NodeID, now time.Duration) {
+	if f, ok := k.followers[id]; ok {
+		f.sending, f.since = false, now
+		k.followers[id] = f
+	}
+}
+
+// End notes that a follower is sent none any more and has none.
+func (k *Kept) End(id NodeID) { delete(k.followers, id) }
+
+// Through returns up to where the log may be compacted, if it were up to through without those followers. Follower is Node.Follower.
+func (k *Kept) Through(through Index, now time.Duration, follower func(NodeID) (Index, time.Duration, bool)) Index {
+	least := through
+	for id, f := range k.followers {
+		match, _, fed := follower(id)
+		if match > f.match {
+			f.match, f.since = match, now
+			k.followers[id] = f
+		}
+		from := max(f.after, match)
+		switch idle := !f.sending && now-f.since > k.Idle; {
+		case !fed, match >= through, idle, through > from && through-from > k.Most:
+			delete(k.followers, id)
+		default:
+			least = min(least, from)
+		}
+	}
+	return least
+}

@@ -127,7 +127,7 @@ type GroupConfig struct {
 	TransferTimeout time.Duration // default ElectionTimeout.Max: proposals are held no longer than this
 
 	SnapshotEvery   uint64 // entries between snapshots; default 100,000; NoSnapshots: never by itself
-	TrailingEntries uint64 // entries kept below a snapshot for slow followers; default 10,000
+	TrailingEntries uint64 // entries kept below a snapshot for slow followers; default 10,000. See also Tuning.KeptEntries
 	SnapshotChunk   int    // bytes of a snapshot that one message carries; default 1 MiB
 
 	MaxEntryBytes     int // default 8 MiB

@@ -84,3 +84,17 @@ func TestWhoIsKnownLaterIsFoundWhereItSaid(t *testing.T) {
 		})
 	}
 }
+
+// Whom nobody knew when it called for the first time is not looked for by its word. Found where it says that it is by the program's, it is there.
+func TestNewcomerIsLocatedWhereTheProgramFoundIt(t *testing.T) {
+	p := newPorter(incarnation(20, 1, 1))
+	b := start(t, 2, guarded(p))
+	a := start(t, 1, guarded(newPorter(incarnation(10, 6, 60)))).knows(b)
+	b.knows(a)
+	b.SetPeer(1, deserted) // as a membership says
+	a.Greet(2)
+	eventually(t, "it is located", func() bool {
+		b.send(1, vote(1))
+		return b.Located(1) == a.Addr()
+	})
+}

@@ -158,13 +158,15 @@ func (t *TCP) believe(node raft.NodeID, p *peer) {
 		return
 	}
 	known := g.Known(node)
-	if !known.Known() || known == w.unknown || known.Forked || known.Store != w.self.Store || known.Start >= w.self.Start && known.Incarnation != w.self {
+	if !known.Known() || known.Forked || known.Store != w.self.Store || known.Start >= w.self.Start && known.Incarnation != w.self {
 		return
 	}
 	if own := p.own.Load(); own == nil || *own != w.addr {
 		p.own.Store(&w.addr)
 	}
-	p.places.says(w.addr)
+	if known != w.unknown { // else nobody knew it before it called: it is believed where it is found anyhow
+		p.places.says(w.addr)
+	}
 }
 
 // mayBelieve is believe for those who look for a node.

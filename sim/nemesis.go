@@ -234,7 +234,7 @@ func (s *Sim) respawn(n *node) {
 		return
 	}
 	s.count("fault restart-only")
-	l.respawning = true
+	l.respawning, l.respawned = true, true
 	l.system.Root.Stop(l.group.PID())
 	s.after(20*time.Millisecond, func() { s.spawnAgain(n, l) })
 }

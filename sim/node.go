@@ -80,6 +80,7 @@ type life struct {
 
 	leaseAsked bool           // a read by its lease has no answer yet
 	respawning bool           // the simulator stopped the replica, and another is to follow
+	respawned  bool           // that has happened
 	deaf       bool           // events were dropped
 	broken     bool           // an invariant of its replica was said to be broken
 	misled     bool           // replicas were started by mistake
@@ -244,6 +245,10 @@ func (s *Sim) replicaRestarted(n *node, reason error) {
 // replicaFailed: a replica goes down for good only for its disk's sake, or after more panics than it is to endure.
 func (s *Sim) replicaFailed(n *node, reason error) {
 	s.trace.note("node %d failed: %s", n.id, firstLine(reason.Error()))
+	if l := n.life; l != nil && l.respawned && l.group != nil && !l.group.Status().Stopped {
+		s.count("a replica that was followed by another is told to have failed") // a subscriber hung meanwhile
+		return
+	}
 	if n.life != nil {
 		n.life.failed = reason
 	}

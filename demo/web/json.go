@@ -52,7 +52,7 @@ func body(r *http.Request, limit int64) ([]byte, error) {
 }
 
 // object splits a JSON object, which is to have the fields wanted, into its fields, whose names count by the letter. Text that is no UTF-8, even behind
-// escapes, is refused: stored, it would come back as something else.
+// escapes, is refused: stored, it would come back as something else. So is a field that is there twice, at any depth.
 func object(text []byte, wanted []string) (map[string]json.RawMessage, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, malformed("the body is empty: want a JSON object with %s", listed(wanted))
@@ -71,7 +71,7 @@ func object(text []byte, wanted []string) (map[string]json.RawMessage, error) {
 	if err != nil || fields == nil {
 		return nil, &fault{status: http.StatusBadRequest, words: "the body is not a JSON object: want one with " + listed(wanted), shape: true}
 	}
-	return fields, nil
+	return fields, once(text)
 }
 
 // notText names the field whose text is not UTF-8.

@@ -29,10 +29,13 @@ func (k *ctl) add(ctx context.Context, a []string) error {
 	if k.learner || k.force {
 		return k.change(ctx, api.Change{Add: m, Force: k.force})
 	}
-	if _, err := k.ChangeMembers(ctx, api.Change{Add: m}); err != nil && !k.learns(ctx, *m) {
+	began := time.Now()
+	within, cancel := context.WithDeadline(ctx, began.Add(k.timeout))
+	defer cancel()
+	if _, err := k.ChangeMembers(within, api.Change{Add: m}); err != nil && !k.learns(within, *m) {
 		return hinted(err)
 	}
-	return k.members(k.promoted(ctx, id))
+	return k.members(k.promoted(ctx, id, began))
 }
 
 // newMember reads N RAFT_ADDR HTTP_ADDR, or finds every fault in them.
@@ -71,33 +74,38 @@ func (k *ctl) learns(ctx context.Context, wanted api.NewMember) bool {
 const (
 	addPoll  = 100 * time.Millisecond
 	addRetry = time.Second // of a promotion that was refused although the learner seemed to have all
+	lastAsk  = time.Second // is left of the time, or half of it, to ask why there is no progress
 )
 
-// promoted waits until a learner has caught up, and promotes it. It gives up when the learner makes no progress for as long as one operation
-// may take; then the learner stays what it is, and the error is the cluster's last word.
-func (k *ctl) promoted(ctx context.Context, id uint64) (out api.Membership, err error) {
+// promoted waits until a learner has caught up, and promotes it. It gives up when for as long as the operation may take, since it began, the learner
+// has made no progress; then the learner stays what it is, and the error is the cluster's last word.
+func (k *ctl) promoted(ctx context.Context, id uint64, began time.Time) (out api.Membership, err error) {
 	show := newProgress(k.notes, id)
 	defer show.end()
-	since, match, asked := time.Now(), uint64(0), time.Time{}
+	match, asked := uint64(0), time.Time{}
+	end := began.Add(k.timeout)
 	refused := errors.New("it does not catch up")
 	for {
-		s, seen := k.leader(ctx)
+		s, seen := k.leaderBy(ctx, end)
 		m := memberOf(s, id)
 		if seen == nil && m != nil {
 			show.at(m.Match, s.Last)
 			if m.Match > match {
-				match, since = m.Match, time.Now()
+				match, end = m.Match, time.Now().Add(k.timeout)
 			}
 		}
 		complete := seen == nil && m != nil && m.Match >= s.Commit
-		stands := time.Since(since) >= k.timeout
-		if (complete || seen != nil || stands) && time.Since(asked) >= addRetry { // who stands still asks for the reason
+		left := time.Until(end)
+		stands := left <= min(k.timeout/2, lastAsk)
+		if (complete || seen != nil || stands) && left > 0 && time.Since(asked) >= addRetry { // who stands still asks for the reason
 			asked = time.Now()
-			out, err := k.ChangeMembers(ctx, api.Change{Promote: &id})
+			out, err := k.promoteBy(ctx, id, end)
 			if !conflicts(err) {
 				return out, err
 			}
 			refused = err
+		} else if left <= 0 && seen != nil {
+			refused = seen
 		}
 		if stands {
 			return out, fmt.Errorf("node %d was added as a learner and stays one: %w; once it runs repeat the command, or take it out with ctl remove %d", id, refused, id)
@@ -108,6 +116,18 @@ func (k *ctl) promoted(ctx context.Context, id uint64) (out api.Membership, err 
 			return out, ctx.Err()
 		}
 	}
+}
+
+func (k *ctl) leaderBy(ctx context.Context, end time.Time) (api.Status, error) {
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	return k.leader(ctx)
+}
+
+func (k *ctl) promoteBy(ctx context.Context, id uint64, end time.Time) (api.Membership, error) {
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	return k.ChangeMembers(ctx, api.Change{Promote: &id})
 }
 
 // conflicts says whether the cluster refused what it may take later.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -66,7 +67,7 @@ func TestCtlAddGivesUp(t *testing.T) {
 	server := httptest.NewServer(j)
 	defer server.Close()
 	var out, err bytes.Buffer
-	status := run([]string{"ctl", "--addr", server.URL, "--timeout", "200ms", "add", "4", "h:1", "h:2"}, &out, &err)
+	status := run([]string{"ctl", "--addr", server.URL, "--timeout", "1s", "add", "4", "h:1", "h:2"}, &out, &err)
 	if status != 1 || out.Len() > 0 || !strings.Contains(err.String(), "node 4 was added as a learner and stays one: it lacks something") {
 		t.Errorf("status %d, %s%s", status, &out, &err)
 	}
@@ -74,5 +75,38 @@ func TestCtlAddGivesUp(t *testing.T) {
 	err.Reset()
 	if status := run([]string{"ctl", "--addr", server.URL, "add", "4", "h:9", "h:2"}, &out, &err); status != 1 || !strings.Contains(err.String(), "nothing to change") {
 		t.Errorf("status %d, %s%s", status, &out, &err)
+	}
+}
+
+// TestCtlAddKeepsItsTime: once the time is up nothing more is asked, and a node that has become a learner is said to be one.
+func TestCtlAddKeepsItsTime(t *testing.T) {
+	for _, test := range []struct {
+		hangs string // the method of the requests that are never answered
+		want  string // what was asked
+		says  string
+	}{
+		{"POST", "[POST /v1/members]", "it may or may not have taken effect"},
+		{"GET", "[POST /v1/members GET /v1/status]", "node 4 was added as a learner and stays one: no node answers: "},
+	} {
+		j := &joining{last: 6}
+		var mu sync.Mutex
+		var asked []string
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			asked = append(asked, r.Method+" "+r.URL.Path)
+			mu.Unlock()
+			if r.Method != test.hangs {
+				j.ServeHTTP(w, r)
+				return
+			}
+			_, _ = io.Copy(io.Discard, r.Body) // the end of a connection is noticed behind it
+			<-r.Context().Done()
+		}))
+		var out, err bytes.Buffer
+		status := run([]string{"ctl", "--addr", server.URL, "--timeout", "1s", "add", "4", "h:1", "h:2"}, &out, &err)
+		server.Close()
+		if status != 1 || fmt.Sprint(asked) != test.want || !strings.Contains(err.String(), test.says) {
+			t.Errorf("%s hangs: status %d, %s asked %v", test.hangs, status, &err, asked)
+		}
 	}
 }

@@ -34,6 +34,7 @@ type ctl struct {
 	force   bool
 
 	*client.Client
+	end        time.Time // of the operation, for what it is to do besides
 	out, notes io.Writer // answers, and what is told meanwhile
 }
 
@@ -124,6 +125,7 @@ func (k *ctl) connect(c *cobra.Command) (err error) {
 	} else if err != nil {
 		return fmt.Errorf("--token: %w", err)
 	}
+	k.end = time.Now().Add(k.timeout)
 	k.Client, err = k.dial(strings.Split(k.addr, ",")...)
 	return err
 }
@@ -141,11 +143,11 @@ func (k *ctl) dial(addrs ...string) (*client.Client, error) {
 	return c, errors.Join(faults...)
 }
 
-// closing is how long the end of the session may take. It would expire by itself.
+// closing is how long the end of the session may take, if there is as much time left. It would expire by itself.
 const closing = time.Second
 
 func (k *ctl) disconnect() {
-	ctx, cancel := context.WithTimeout(context.Background(), closing)
+	ctx, cancel := context.WithTimeout(context.Background(), min(closing, time.Until(k.end)))
 	defer cancel()
 	_ = k.Close(ctx) // the operation is over, whatever becomes of its session
 }

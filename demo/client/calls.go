@@ -98,6 +98,8 @@ func (c *Client) Delete(ctx context.Context, key string) (out api.Deleted, err e
 func (c *Client) write(ctx context.Context, q request) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout) // of both
+	defer cancel()
 	if c.session == "" {
 		var opened api.Session
 		// A session whose opening was not heard of expires unused.

@@ -26,9 +26,10 @@ import (
 const (
 	defaultTimeout = 10 * time.Second
 	dialTimeout    = 2 * time.Second
-	tryTimeout     = 5 * time.Second // one node's time to answer, or less
-	travelTime     = time.Second     // granted to the answer beyond what the node was told
-	maxAnswer      = 256 << 20       // bytes
+	tryTimeout     = 5 * time.Second        // one node's time to answer, or less
+	travelTime     = time.Second            // granted to the answer beyond what the node was told
+	leastShare     = 300 * time.Millisecond // of the time that nodes divide, where there is as much
+	maxAnswer      = 256 << 20              // bytes
 )
 
 // pauses are made between rounds of asking all nodes.
@@ -136,12 +137,16 @@ func (c *Client) do(ctx context.Context, q request) error {
 	var doubt, said error // said: a node's last word
 	silent := &unheard{addrs: c.cfg.Addrs}
 	for tried := 1; ; tried++ {
-		err := c.try(ctx, c.cfg.Addrs[at], q, text)
+		notAsked := len(c.cfg.Addrs) - (tried-1)%len(c.cfg.Addrs) // in this round
+		err := c.try(ctx, c.cfg.Addrs[at], q, text, notAsked)
 		var answered *Error
 		switch {
 		case err == nil:
 			c.remember(at)
 			return nil
+		case err == errNoTime:
+			silent.end = ctx.Err()
+			return cmp.Or(doubt, said, error(silent))
 		case errors.As(err, &answered) && answered.Outcome == api.Applied:
 			return err
 		case errors.As(err, &answered) && answered.Outcome == api.Unknown && answered.Status != http.StatusOK:
@@ -169,18 +174,25 @@ func (c *Client) do(ctx context.Context, q request) error {
 	}
 }
 
-// try sends a request to one node. An error that is no *Error means that the node did not answer; when it may have taken the
-// request it is wrapped in one of unknown outcome.
-func (c *Client) try(ctx context.Context, addr string, q request, text []byte) error {
-	limit := tryTimeout
+// errNoTime means that nothing was sent.
+var errNoTime = fmt.Errorf("the time was up: %w", context.DeadlineExceeded)
+
+// try sends a request to one node, of so many that were not asked yet. An error that is no *Error means that the node did not answer; when it
+// may have taken the request it is wrapped in one of unknown outcome.
+func (c *Client) try(ctx context.Context, addr string, q request, text []byte, notAsked int) error {
+	limit, all := tryTimeout, tryTimeout+travelTime
 	if deadline, ok := ctx.Deadline(); ok {
 		left := time.Until(deadline)
+		if q.safe { // a node that hangs leaves time for the others
+			left = max(left/time.Duration(notAsked), min(left, leastShare))
+		}
 		limit = min(limit, max(left-travelTime, left/2)) // a refusal that comes too late is no refusal
+		all = min(all, left)
 	}
-	if limit <= 0 {
-		return context.DeadlineExceeded // though ctx may not have noticed yet
+	if limit <= 0 || ctx.Err() != nil {
+		return errNoTime // though ctx may not have noticed yet
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit+travelTime)
+	ctx, cancel := context.WithTimeout(ctx, all)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, q.method, addr+q.path, bytes.NewReader(text))
 	if err != nil {

@@ -66,7 +66,7 @@ func FuzzAnswers(f *testing.F) {
 		ask := func(status int, body string) (out any, err error) {
 			c.http.Transport = canned{status, body}
 			out = outputs()[call]
-			return out, c.try(context.Background(), "http://node:1", request{method: "PUT", path: "/v1/kv/k", out: out}, nil)
+			return out, c.try(context.Background(), "http://node:1", request{method: "PUT", path: "/v1/kv/k", out: out}, nil, 1)
 		}
 		var out any
 		allocs.AtMost(t, 256*len(body)+64<<10, func() { out, err = ask(status, body) })

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,10 +10,11 @@ import (
 	"strings"
 )
 
-// unheard is the error of a call to which no node answered: why each of them did not.
+// unheard is the error of a call to which no node answered: why each of those that were asked did not.
 type unheard struct {
 	addrs []string
 	why   map[string]error // the last of each
+	end   error            // of the call, when it ended before a node was asked
 }
 
 func (u *unheard) note(addr string, err error) {
@@ -31,6 +33,12 @@ func (u *unheard) Error() string {
 			parts = append(parts, fmt.Sprintf("%s: %s", addr, plainly(err)))
 		}
 	}
+	switch {
+	case len(parts) == 0 && errors.Is(u.end, context.Canceled):
+		return "no node was asked: the call was cancelled"
+	case len(parts) == 0:
+		return "no node was asked: the time was up"
+	}
 	return "no node answers: " + strings.Join(parts, ", ")
 }
 
@@ -40,6 +48,9 @@ func (u *unheard) Unwrap() (errs []error) {
 		if err := u.why[addr]; err != nil {
 			errs = append(errs, err)
 		}
+	}
+	if len(errs) == 0 {
+		errs = append(errs, cmp.Or(u.end, context.DeadlineExceeded))
 	}
 	return errs
 }

@@ -131,7 +131,7 @@ func (t *TCP) refused(addr net.Addr, err error) {
 	text := fmt.Sprintf("%v: %v", addr, err)
 	t.lastRefusal.Store(&text) // first: whoever sees it counted sees the reason
 	t.refusals.Add(1)
-	if suppressed, ok := t.complaints.allow(time.Now()); ok {
+	if suppressed, ok := t.complaints.allow(time.Now(), hostOf(addr), err.Error()); ok {
 		t.cfg.Log.Warn("connection refused", "addr", addr, "err", err, "suppressed", suppressed)
 	}
 }
@@ -183,7 +183,7 @@ func (in *inbound) run() {
 		t.cfg.Log.Debug("connection ended", "peer", h.from, "lane", h.lane, "err", err)
 	default:
 		p.fail(err)
-		if suppressed, ok := t.complaints.allow(time.Now()); ok {
+		if suppressed, ok := t.complaints.allow(time.Now(), fmt.Sprintf("node %d, %v", h.from, h.lane), err.Error()); ok {
 			t.cfg.Log.Warn("connection broken", "peer", h.from, "lane", h.lane, "err", err, "suppressed", suppressed)
 		}
 	}

@@ -33,7 +33,7 @@ type TCP struct {
 	conns       atomic.Int64
 	refusals    atomic.Uint64
 	lastRefusal atomic.Pointer[string]
-	complaints  limiter
+	complaints  complaints
 	callers     callers
 
 	mu       sync.Mutex

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-raft/troupe/demo/config"
+	"github.com/troupe-raft/troupe/demo/words"
 	"github.com/troupe-raft/troupe/logs"
 	"github.com/troupe-raft/troupe/raft"
 )
@@ -42,10 +43,15 @@ func loggers(out io.Writer, queue *logs.Queue, levels config.Levels) func(node r
 	}
 }
 
-// inWords takes the package that an error begins with away: the line has its module.
+// inWords takes the package that an error begins with away: the line has its module. Neither it nor the line's message speaks of the API.
 func inWords(groups []string, a slog.Attr) slog.Attr {
-	if err, is := a.Value.Any().(error); is && len(groups) == 0 {
-		a.Value = slog.StringValue(ours.ReplaceAllString(err.Error(), "$1"))
+	err, is := a.Value.Any().(error)
+	switch {
+	case len(groups) > 0:
+	case is:
+		a.Value = slog.StringValue(words.Ours(err.Error()))
+	case a.Key == slog.MessageKey:
+		a.Value = slog.StringValue(words.Ours(a.Value.String()))
 	}
 	return a
 }

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/troupe-raft/troupe/demo/config"
+	"github.com/troupe-raft/troupe/demo/words"
 )
 
 // Exit statuses.
@@ -54,10 +54,7 @@ func oneLine(err error) string {
 }
 
 // plainly is oneLine without packages. Faults of a configuration keep all words: raft is a key there.
-func plainly(err error) string { return ours.ReplaceAllString(oneLine(err), "$1") }
-
-// ours are the packages that errors begin with, which are nothing to users.
-var ours = regexp.MustCompile(`(^|[:;] )(?:(?:raft|actors|persister|remote|snapshotter|entry|kv): )+`)
+func plainly(err error) string { return words.Ours(oneLine(err)) }
 
 // A usageError is a wrong command line or configuration.
 type usageError struct{ err error }

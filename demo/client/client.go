@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/troupe-raft/troupe/demo/api"
+	"github.com/troupe-raft/troupe/demo/words"
 	"github.com/troupe-raft/troupe/internal/backoff"
 )
 
@@ -246,10 +247,10 @@ func (c *Client) try(ctx context.Context, addr string, q request, text []byte, n
 // lost tells a node that was never reached from one that may have taken a write.
 func lost(q request, err error) error {
 	var op *net.OpError
-	if q.method == http.MethodGet || errors.As(err, &op) && op.Op == "dial" {
+	if q.method == http.MethodGet || errors.As(err, &op) && op.Op == "dial" || words.Unverified(err) {
 		return err
 	}
-	return &Error{Message: "the connection broke: " + plainly(err), Outcome: api.Unknown}
+	return &Error{Message: "the connection broke: " + words.Connection(err), Outcome: api.Unknown}
 }
 
 func (c *Client) start() int {

@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"strings"
+
+	"github.com/troupe-raft/troupe/demo/words"
 )
 
 // unheard is the error of a call to which no node answered: why each of those that were asked did not.
@@ -30,7 +30,7 @@ func (u *unheard) Error() string {
 	var parts []string
 	for _, addr := range u.addrs {
 		if err := u.why[addr]; err != nil {
-			parts = append(parts, fmt.Sprintf("%s: %s", addr, plainly(err)))
+			parts = append(parts, fmt.Sprintf("%s: %s", addr, words.Connection(err)))
 		}
 	}
 	switch {
@@ -53,29 +53,4 @@ func (u *unheard) Unwrap() (errs []error) {
 		errs = append(errs, cmp.Or(u.end, context.DeadlineExceeded))
 	}
 	return errs
-}
-
-// plainly is what became of a request, without what its maker knows.
-func plainly(err error) string {
-	var asked *url.Error
-	if errors.As(err, &asked) {
-		err = asked.Err
-	}
-	var op *net.OpError
-	var name *net.DNSError
-	var timeout net.Error
-	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return "no answer in time"
-	case errors.As(err, &name):
-		return "there is no host " + name.Name
-	case errors.As(err, &op) && op.Err != nil:
-		return strings.TrimPrefix(op.Err.Error(), "connect: ")
-	case strings.Contains(err.Error(), "malformed HTTP"):
-		return "what answers there speaks no HTTP: is it the node's http address?"
-	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return "it serves http://, not https://"
-	default:
-		return err.Error()
-	}
 }

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/demo/api"
 	"github.com/troupe-raft/troupe/demo/kv"
+	"github.com/troupe-raft/troupe/demo/words"
 	"github.com/troupe-raft/troupe/raft"
 )
 
@@ -28,6 +28,7 @@ type fault struct {
 	words   string
 	outcome string // api.Unknown or api.Applied; empty: api.Refused
 	shape   bool   // JSON, but of another shape
+	hangUp  bool   // the request's body is not waited for
 }
 
 func (f *fault) Error() string { return f.words }
@@ -62,24 +63,26 @@ func (s *Server) judge(err error, write bool) (verdict, *fault) {
 	var unsafe *raft.UnsafeChangeError
 	var moved *raft.MovedOnError
 	var readmit *actors.ReadmitError
-	answer := func(status int) (verdict, *fault) { return final, &fault{status: status, words: err.Error()} }
+	answer := func(status int) (verdict, *fault) {
+		return final, &fault{status: status, words: words.Ours(err.Error())}
+	}
 	switch {
 	case errors.As(err, &f):
 		return final, f
 	case errors.Is(err, actors.ErrIndeterminate):
-		return doubted, &fault{status: http.StatusGatewayTimeout, words: err.Error(), outcome: api.Unknown}
+		return doubted, &fault{status: http.StatusGatewayTimeout, words: words.Ours(err.Error()), outcome: api.Unknown}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return again, &fault{status: http.StatusServiceUnavailable, words: "not done within the deadline"}
 	case errors.As(err, &silent), errors.Is(err, actors.ErrTransferFailed): // before its reasons, which may be such as are tried again
 		return answer(http.StatusConflict)
 	case errors.Is(err, actors.ErrNotLeader), errors.Is(err, actors.ErrTransferring), errors.Is(err, raft.ErrTermNotCommitted):
-		return again, &fault{status: http.StatusServiceUnavailable, words: err.Error()}
+		return again, &fault{status: http.StatusServiceUnavailable, words: words.Ours(err.Error())}
 	case errors.Is(err, actors.ErrBusy):
 		return answer(http.StatusTooManyRequests)
 	case errors.Is(err, actors.ErrTooLarge):
 		return answer(http.StatusRequestEntityTooLarge)
 	case errors.Is(err, actors.ErrSessionForgotten):
-		return final, &fault{status: http.StatusConflict, words: err.Error(), outcome: api.Applied}
+		return final, &fault{status: http.StatusConflict, words: words.Ours(err.Error()), outcome: api.Applied}
 	case errors.Is(err, actors.ErrChangeInProgress), errors.Is(err, actors.ErrSessionOrder), errors.Is(err, actors.ErrSessionExpired):
 		return answer(http.StatusConflict)
 	case errors.As(err, &unsafe), errors.As(err, &moved), errors.As(err, &readmit):
@@ -89,7 +92,7 @@ func (s *Server) judge(err error, write bool) (verdict, *fault) {
 	case errors.Is(err, actors.ErrStopped), !write:
 		return answer(http.StatusServiceUnavailable)
 	default:
-		return final, &fault{status: http.StatusGatewayTimeout, words: err.Error(), outcome: api.Unknown}
+		return final, &fault{status: http.StatusGatewayTimeout, words: words.Ours(err.Error()), outcome: api.Unknown}
 	}
 }
 
@@ -99,10 +102,9 @@ func (s *Server) refusal(err error) reply {
 	if !errors.As(err, &f) {
 		_, f = s.judge(err, false)
 	}
-	body := api.Error{Error: strings.TrimPrefix(strings.TrimPrefix(f.words, "raft: "), "actors: "), // whose packages are nothing to clients
-		Outcome: cmp.Or(f.outcome, api.Refused), Leader: uint64(s.Group.Status().Leader)}
+	body := api.Error{Error: f.words, Outcome: cmp.Or(f.outcome, api.Refused), Leader: uint64(s.Group.Status().Leader)}
 	out := encode(body)
-	out.status, out.applied = f.status, f.outcome == api.Applied
+	out.status, out.applied, out.hangUp = f.status, f.outcome == api.Applied, f.hangUp
 	if f.status == http.StatusTooManyRequests {
 		out.retryAfter = "1"
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/demo/api"
+	"github.com/troupe-raft/troupe/demo/words"
 	"github.com/troupe-raft/troupe/raft"
 )
 
@@ -152,11 +153,15 @@ func (s *Server) watch(ctx context.Context, cancel context.CancelFunc, leader ra
 }
 
 func (s *Server) broken(err error, unknown bool) (reply, verdict) {
-	f := &fault{status: http.StatusServiceUnavailable, words: "the leader cannot be reached: " + err.Error()}
+	why := words.Connection(err)
+	if errors.Is(err, context.Canceled) { // by watch, if anybody hears the answer
+		why = "another node leads meanwhile"
+	}
+	f := &fault{status: http.StatusServiceUnavailable, words: "the leader cannot be reached: " + why}
 	if !unknown {
 		return s.refusal(f), again
 	}
-	f.status, f.outcome, f.words = http.StatusGatewayTimeout, api.Unknown, "the leader did not answer: "+err.Error()
+	f.status, f.outcome, f.words = http.StatusGatewayTimeout, api.Unknown, "the leader did not answer: "+why
 	return s.refusal(f), doubted
 }
 

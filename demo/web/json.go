@@ -30,14 +30,14 @@ func encode(v any) reply {
 
 // body reads a whole request body of at most limit bytes.
 func body(r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength > 2*limit { // else it is read: most clients hear of a refusal only once they have sent all
+		return nil, &fault{status: http.StatusRequestEntityTooLarge, words: tooLarge(limit).words, hangUp: true}
+	}
 	b := &buffer{account: &accountsOf(r.Context()).bodies}
 	_, err := io.Copy(b, http.MaxBytesReader(nil, r.Body, limit))
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
-		if limit < maxBody {
-			return nil, &fault{status: http.StatusRequestEntityTooLarge, words: fmt.Sprintf("the body has more than %d bytes", limit)}
-		}
-		return nil, errTooLarge
+		return nil, tooLarge(limit)
 	}
 	if errors.Is(err, errBodies) {
 		return nil, err
@@ -49,6 +49,13 @@ func body(r *http.Request, limit int64) ([]byte, error) {
 		return nil, malformed("the body cannot be read: %s", strings.TrimPrefix(err.Error(), "http: "))
 	}
 	return b.b, nil
+}
+
+func tooLarge(limit int64) *fault {
+	if limit < maxBody {
+		return &fault{status: http.StatusRequestEntityTooLarge, words: fmt.Sprintf("the body has more than %d bytes", limit)}
+	}
+	return errTooLarge
 }
 
 // object splits a JSON object, which is to have the fields wanted, into its fields, whose names count by the letter. Text that is no UTF-8, even behind

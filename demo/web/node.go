@@ -7,6 +7,7 @@ import (
 
 	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/demo/api"
+	"github.com/troupe-raft/troupe/demo/words"
 	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/remote"
 )
@@ -33,7 +34,7 @@ func statusOf(st actors.Status) api.Status {
 	for _, m := range st.Members {
 		member := api.Member{ID: uint64(m.ID), Raft: m.Addr, HTTP: m.Tag, Voter: m.Voter, Match: uint64(m.Match), Active: m.Active, Doubt: m.Doubt}
 		if m.Trouble != nil {
-			member.Trouble = m.Trouble.Error()
+			member.Trouble = words.Ours(m.Trouble.Error())
 		}
 		out.Members = append(out.Members, member)
 	}
@@ -41,7 +42,7 @@ func statusOf(st actors.Status) api.Status {
 		out.Phase = st.Phase.String()
 	}
 	if err := cmp.Or(st.Err, st.Trouble); err != nil {
-		out.Error = err.Error()
+		out.Error = words.Ours(err.Error())
 	}
 	return out
 }
@@ -52,18 +53,18 @@ func (s *Server) healthy(*http.Request) reply {
 	if st.Phase != actors.Failed && st.Phase != actors.Left {
 		return plain("ok\n")
 	}
-	words := "the replica is down for good"
+	what := "the replica is down for good"
 	if st.Err != nil {
-		words += ": " + st.Err.Error()
+		what += ": " + words.Ours(st.Err.Error())
 	}
-	return s.refusal(&fault{status: http.StatusServiceUnavailable, words: words})
+	return s.refusal(&fault{status: http.StatusServiceUnavailable, words: what})
 }
 
 // ready says whether a leader is known and this node has caught up.
 func (s *Server) ready(*http.Request) reply {
 	st := s.Group.Status()
 	if st.Trouble != nil {
-		return s.refusal(&fault{status: http.StatusServiceUnavailable, words: st.Trouble.Error()})
+		return s.refusal(&fault{status: http.StatusServiceUnavailable, words: words.Ours(st.Trouble.Error())})
 	}
 	if st.Removed != 0 {
 		return s.refusal(errRemoved)

@@ -10,8 +10,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/troupe-raft/troupe/demo/api"
 )
@@ -49,16 +51,37 @@ func (l *speaking) Accept() (net.Conn, error) {
 	case !ok:
 		return over, nil
 	case l.secure == nil:
-		return &speaker{over, counted}, nil
+		return &speaker{Conn: over, counted: counted}, nil
 	default:
-		return &secureSpeaker{speaker{tls.Server(over, l.secure), counted}, l.conns}, nil
+		return &secureSpeaker{speaker{Conn: tls.Server(over, l.secure), counted: counted}, l.conns}, nil
 	}
 }
 
 // A speaker is a connection on which only whole answers are sent: a handler's as it is, and what the server itself answers in JSON.
 type speaker struct {
 	net.Conn
-	counted *conn
+	counted  *conn
+	answered atomic.Bool // since the head began
+	head     []byte      // what was read of the request at hand, up to maxSeen bytes
+}
+
+// maxSeen is how much of a request's head is kept, to say what is wrong with it.
+const maxSeen = 512 // bytes
+
+// Read implements io.Reader.
+func (s *speaker) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	s.see(p[:n])
+	return n, err
+}
+
+func (s *speaker) see(p []byte) {
+	if len(p) > 0 && s.answered.Swap(false) {
+		s.head = s.head[:0]
+	}
+	if room := maxSeen - len(s.head); room > 0 {
+		s.head = append(s.head, p[:min(len(p), room)]...)
+	}
 }
 
 // NetConn is the connection that counts.
@@ -78,10 +101,11 @@ func (s *speaker) CloseWrite() error {
 
 // Write implements io.Writer. While no handler is at work what is written is the server's own, and one write is the whole of it.
 func (s *speaker) Write(p []byte) (int, error) {
+	defer s.answered.Store(true)
 	if s.counted.answering.Load() > 0 || !bytes.HasPrefix(p, []byte("HTTP/1.")) {
 		return s.Conn.Write(p)
 	}
-	if _, err := s.Conn.Write(inJSON(p)); err != nil {
+	if _, err := s.Conn.Write(inJSON(p, s.head)); err != nil {
 		return 0, err
 	}
 	return len(p), nil
@@ -100,7 +124,7 @@ func (s *secureSpeaker) ConnectionState() tls.ConnectionState {
 
 // Read implements io.Reader. The first one shakes hands, within the time that a request's head has. Who does not speak TLS is told so.
 func (s *secureSpeaker) Read(p []byte) (int, error) {
-	n, err := s.Conn.Read(p)
+	n, err := s.speaker.Read(p)
 	var head tls.RecordHeaderError
 	if errors.As(err, &head) && head.Conn != nil {
 		if plainHTTP(head.RecordHeader) {
@@ -122,8 +146,8 @@ func plainHTTP(head [5]byte) bool {
 	return false
 }
 
-// inJSON is an answer of net/http itself in the form that all others have. Its first line says what it is.
-func inJSON(plain []byte) []byte {
+// inJSON is an answer of net/http itself in the form that all others have. Its first line says what it is, or else the head that it answers.
+func inJSON(plain, head []byte) []byte {
 	line, _, _ := bytes.Cut(plain, []byte("\r\n"))
 	fields := strings.SplitN(string(line), " ", 3) // version, status and words
 	status, err := strconv.Atoi(fields[min(1, len(fields)-1)])
@@ -140,9 +164,45 @@ func inJSON(plain []byte) []byte {
 	case status == http.StatusNotImplemented:
 		words = "unsupported transfer encoding: chunked is the one there is"
 	case status == http.StatusBadRequest && !strings.Contains(string(line), ": "):
-		words = "the request is not HTTP as it should be: in a path % is written %25 and a space %20"
+		words = misheard(head)
 	}
 	return answerOf(status, words)
+}
+
+// misheard says what is wrong with a request that net/http calls bad and no more, by what was read of it.
+func misheard(head []byte) string {
+	const general = "the request is not HTTP as it should be"
+	whole := bytes.Contains(head, []byte("\r\n\r\n"))
+	line, fields, _ := bytes.Cut(head, []byte("\r\n"))
+	words := strings.Split(string(line), " ")
+	switch {
+	case len(head) > 1 && head[0] == 0x16 && head[1] == 3: // the record of TLS that begins a handshake, and its version
+		return "this address serves http://, and this was TLS"
+	case !whole && len(head) < maxSeen:
+		return general + ": its head did not arrive in time, or not all of it"
+	case len(words) < 3 || !strings.HasPrefix(words[len(words)-1], "HTTP/"):
+		if len(line) == maxSeen {
+			return general
+		}
+		return general + ": the first line is not one of HTTP, like GET /healthz HTTP/1.1"
+	}
+	if _, err := url.ParseRequestURI(words[1]); err != nil || len(words) > 3 {
+		return general + ": in a path % is written %25 and a space %20"
+	}
+	lengths := 0
+	for field := range bytes.SplitSeq(fields, []byte("\r\n")) {
+		name, value, _ := strings.Cut(string(field), ":")
+		if !strings.EqualFold(name, "Content-Length") {
+			continue
+		}
+		if _, err := strconv.ParseUint(strings.TrimSpace(value), 10, 63); err != nil {
+			return general + ": Content-Length is not a whole number from 0 on"
+		}
+		if lengths++; lengths > 1 {
+			return general + ": Content-Length is given twice"
+		}
+	}
+	return general
 }
 
 // answerOf is a whole refusal, after which the connection ends.

@@ -118,12 +118,19 @@ func (s *Server) open(pattern string, h handler, parameters ...string) {
 	s.guarded(pattern, h, parameters...)
 }
 
-func (s *Server) knowsToken(r *http.Request) bool {
+// stranger refuses whoever does not know the token, if there is one.
+func (s *Server) stranger(r *http.Request) *fault {
 	if s.Token == "" {
-		return true
+		return nil
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare([]byte(token), []byte(s.Token)) == 1
+	switch {
+	case !strings.EqualFold(scheme, "Bearer") || token == "":
+		return &fault{status: http.StatusUnauthorized, words: "this needs the token: the header Authorization: Bearer TOKEN"}
+	case subtle.ConstantTimeCompare([]byte(token), []byte(s.Token)) != 1:
+		return &fault{status: http.StatusUnauthorized, words: "the token is wrong: it is not this cluster's"}
+	}
+	return nil
 }
 
 // serve answers what no route matches in JSON too, and bounds what is under way.
@@ -158,11 +165,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	unmatched, pattern := s.mux.Handler(r)
-	switch {
-	case pattern != "" && !s.free[pattern] && !s.knowsToken(r): // before the route has a say, whoever made it
-		s.write(w, s.refusal(&fault{status: http.StatusUnauthorized, words: "this needs the header Authorization: Bearer TOKEN"}))
-		return
-	case pattern != "":
+	if pattern != "" {
+		if wrong := s.stranger(r); wrong != nil && !s.free[pattern] { // before the route has a say, whoever made it
+			s.write(w, s.refusal(wrong))
+			return
+		}
 		s.mux.ServeHTTP(w, r)
 		return
 	}
@@ -171,7 +178,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	wrong := &fault{status: http.StatusNotFound, words: fmt.Sprintf("not found: there is no route %.*q", maxQuoted, r.URL.EscapedPath())}
 	if allow := probe.header.Get("Allow"); allow != "" {
 		w.Header().Set("Allow", allow)
-		wrong = &fault{status: http.StatusMethodNotAllowed, words: fmt.Sprintf("%.*s is not allowed here: %s %s", maxQuoted, r.Method, allow, isOrAre(strings.Split(allow, ","))[:3])}
+		wrong = &fault{status: http.StatusMethodNotAllowed, words: fmt.Sprintf("%.*s is not allowed here: %s %s", maxQuoted, r.Method, allow, strings.TrimSpace(isOrAre(strings.Split(allow, ","))))}
 	}
 	s.write(w, s.refusal(wrong))
 }
@@ -195,6 +202,7 @@ type reply struct {
 	retryAfter  string
 	notLeader   bool // says this node to one that passed a request on
 	applied     bool // the write happened, though its answer is gone
+	hangUp      bool // what is left of the request is not read
 }
 
 func (s *Server) write(w http.ResponseWriter, out reply) {
@@ -204,6 +212,9 @@ func (s *Server) write(w http.ResponseWriter, out reply) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	if out.retryAfter != "" {
 		h.Set("Retry-After", out.retryAfter)
+	}
+	if out.hangUp {
+		h.Set("Connection", "close")
 	}
 	if out.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")

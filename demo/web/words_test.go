@@ -146,6 +146,9 @@ func TestMethods(t *testing.T) {
 				continue
 			}
 			checkError(t, method+" "+path, got, method+" is not allowed here: "+allow, api.Refused)
+			if !strings.Contains(got.body, allow+` is"`) && !strings.Contains(got.body, allow+` are"`) {
+				t.Errorf("%s %s: %s", method, path, got.body)
+			}
 		}
 		got := raw(t, at, method, "/v1/none", "")
 		if got.status != 404 {

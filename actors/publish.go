@@ -56,13 +56,19 @@ func (r *replica) memberStatus() []MemberStatus {
 		ms := MemberStatus{Member: member, Voter: slices.Contains(m.Voters, member.ID) || slices.Contains(m.Outgoing, member.ID), Trouble: r.troubles[member.ID]}
 		ms.Doubt = r.node.InDoubt(member.ID)
 		if r.leader.Role == raft.Leader {
-			match, heard, fed := r.node.Follower(member.ID)
+			match, _, _ := r.node.Follower(member.ID)
 			ms.Match, ms.Progress = match, r.fed(member.ID)
-			ms.Active = fed && r.now()-heard < r.cfg.ElectionTimeout.Min
+			ms.Active = r.active(member.ID)
 		}
 		out = append(out, ms)
 	}
 	return out
+}
+
+// active reports, while this replica leads, whether a member answered within the shortest election timeout.
+func (r *replica) active(id raft.NodeID) bool {
+	_, heard, fed := r.node.Follower(id)
+	return fed && r.now()-heard < r.cfg.ElectionTimeout.Min
 }
 
 // fed is how a member is fed, by the syncer's last word.

@@ -117,3 +117,23 @@ func troubleOf(g *actors.Group, id raft.NodeID) error {
 	}
 	return nil
 }
+
+// TestReadmitOfWhoDoesNotAnswer: a member that is down is to be started; by which folder the leader knew it is beside the point.
+func TestReadmitOfWhoDoesNotAnswer(t *testing.T) {
+	c := newCluster(t, 3)
+	c.fill("a", 3)
+	f := c.follower()
+	await(t, "all know each other", func() bool { return member(c.leader(), f.id).Active })
+	readmit := func() string {
+		_, err := c.leader().group.ChangeMembers(t.Context(), actors.Change{Readmit: []raft.NodeID{f.id}})
+		return fmt.Sprint(err)
+	}
+	if said := readmit(); !strings.Contains(said, "the leader knows it by the folder that it runs on") {
+		t.Errorf("while it runs: %s", said)
+	}
+	c.stop(f.id)
+	await(t, "it is missed", func() bool { return !member(c.leader(), f.id).Active })
+	if said := readmit(); !strings.Contains(said, "it does not answer: start it") {
+		t.Errorf("while it is down: %s", said)
+	}
+}

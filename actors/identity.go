@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -354,12 +353,12 @@ func (g *guard) objection(node raft.NodeID, store uint64) error {
 	return &e
 }
 
-// sameFolder refuses to let in who was never out.
-const sameFolder = "the leader knows it by the folder that it runs on"
+// neverAway is said of a node that is known by the folder that it ran on last, by whether it answers.
+var neverAway = map[bool]string{true: "the leader knows it by the folder that it runs on", false: "it does not answer: start it, on the folder that it is to have"}
 
 // newcomer returns the folder that a node runs on which does not count where the membership names that one for it, or none. It may count
 // in other groups. Errors are *ReadmitError.
-func (g *guard) newcomer(node raft.NodeID, named uint64) (uint64, error) {
+func (g *guard) newcomer(node raft.NodeID, named uint64, answers bool) (uint64, error) {
 	if g == nil {
 		return 0, &ReadmitError{node, "the store of this node does not tell folders apart"}
 	}
@@ -372,7 +371,7 @@ func (g *guard) newcomer(node raft.NodeID, named uint64) (uint64, error) {
 	case !i.Known():
 		return 0, &ReadmitError{node, "it has not called the leader: start it, on the folder that it is to have"}
 	case i.Store == known.Store && (!known.Readmitted || i.Store == named):
-		return 0, &ReadmitError{node, sameFolder}
+		return 0, &ReadmitError{node, neverAway[answers]}
 	}
 	return i.Store, nil
 }
@@ -380,11 +379,7 @@ func (g *guard) newcomer(node raft.NodeID, named uint64) (uint64, error) {
 // newcomer is guard.newcomer for the membership in force.
 func (r *replica) newcomer(node raft.NodeID) (uint64, error) {
 	m, _ := r.node.Membership().Member(node)
-	store, err := r.host.guard.newcomer(node, m.Store)
-	if refused := (*ReadmitError)(nil); errors.As(err, &refused) && refused.Reason == sameFolder && !r.active(node) {
-		err = &ReadmitError{node, "it does not answer: start it, on the folder that it is to have"}
-	}
-	return store, err
+	return r.host.guard.newcomer(node, m.Store, r.active(node))
 }
 
 // members are all nodes that are members of a group on this host.

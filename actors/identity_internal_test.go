@@ -220,11 +220,11 @@ func TestMembershipNamesTheFolder(t *testing.T) {
 // A node that another group has let back in is let in by each group, is said not to count before, and is not let in twice.
 func TestNodeIsLetIntoEachGroup(t *testing.T) {
 	g, _ := guarded(t, Status{Phase: Running}, Status{Phase: Running})
-	if _, err := g.newcomer(3, 0); err == nil {
+	if _, err := g.newcomer(3, 0, true); err == nil {
 		t.Error("it is let in although it was never away")
 	}
 	greets(t, g, 31)
-	if store, err := g.newcomer(3, 0); err != nil || store != 31 {
+	if store, err := g.newcomer(3, 0, true); err != nil || store != 31 {
 		t.Fatalf("%d, %v", store, err)
 	}
 	g.settled(1, three(0), three(31))
@@ -239,10 +239,10 @@ func TestNodeIsLetIntoEachGroup(t *testing.T) {
 			t.Errorf("nothing is said where it was not let in; it has called again: %t", again)
 		}
 	}
-	if _, err := g.newcomer(3, 31); err == nil {
+	if _, err := g.newcomer(3, 31, true); err == nil {
 		t.Error("it is let in twice")
 	}
-	if store, err := g.newcomer(3, 0); err != nil || store != 31 {
+	if store, err := g.newcomer(3, 0, true); err != nil || store != 31 {
 		t.Errorf("the other group does not let it in: %d, %v", store, err)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -108,7 +109,7 @@ func (k *ctl) command(name, short string, do func(context.Context, []string) err
 				return &usageError{err}
 			}
 			defer k.disconnect()
-			return advised(do(c.Context(), given))
+			return k.advised(do(c.Context(), given))
 		},
 	}
 	c.Flags().SetInterspersed(false)
@@ -263,10 +264,18 @@ func (k *ctl) change(ctx context.Context, change api.Change) error {
 }
 
 // advised says what to do about a refusal that every command may get.
-func advised(err error) error {
+func (k *ctl) advised(err error) error {
 	var answer *client.Error
-	if errors.As(err, &answer) && answer.Status == http.StatusUnauthorized {
+	var authority x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &answer) && answer.Status == http.StatusUnauthorized && k.token != "":
+		return fmt.Errorf("%w: look at --token, or TROUPE_TOKEN", err)
+	case errors.As(err, &answer) && answer.Status == http.StatusUnauthorized:
 		return fmt.Errorf("%w: give --token, or set TROUPE_TOKEN", err)
+	case errors.As(err, &authority) && k.ca != "":
+		return fmt.Errorf("%w: --ca %s is another one's", err, k.ca)
+	case errors.As(err, &authority):
+		return fmt.Errorf("%w: name the PEM file of its certificate, or of who signed it, with --ca FILE", err)
 	}
 	return err
 }

@@ -50,7 +50,7 @@ func inWords(groups []string, a slog.Attr) slog.Attr {
 	case len(groups) > 0:
 	case is:
 		a.Value = slog.StringValue(words.Ours(err.Error()))
-	case a.Key == slog.MessageKey:
+	case a.Key == slog.MessageKey, a.Key == "reason" && a.Value.Kind() == slog.KindString:
 		a.Value = slog.StringValue(words.Ours(a.Value.String()))
 	}
 	return a

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -52,7 +53,7 @@ func openMember(cfg config.Config, self config.Node, files fileBudget, logs func
 	m := &member{cfg: cfg, self: self, files: files, conns: web.NewConns(files.conns, logs("demo")), logs: logs, served: make(chan error, 1)}
 	listen, err := net.Listen("tcp", self.HTTP)
 	if err != nil {
-		return nil, fmt.Errorf("http: %w", err)
+		return nil, cannotListen(self.ID, "http", self.HTTP, err)
 	}
 	m.listen, m.self.HTTP = m.conns.Listen(listen), bound(self.HTTP, listen.Addr().String())
 	if m.secrets, err = cfg.TLS.Renew(config.SystemClock{}, logs("demo")); err != nil {
@@ -63,6 +64,20 @@ func openMember(cfg config.Config, self config.Node, files fileBudget, logs func
 		return nil, errors.Join(err, listen.Close())
 	}
 	return m, nil
+}
+
+// cannotListen says for which key of a node's an address cannot be listened at, and what to do. One that is in use main has words for.
+func cannotListen(node raft.NodeID, key, addr string, err error) error {
+	var name *net.DNSError
+	switch {
+	case errors.As(err, &name):
+		return fmt.Errorf("node %d: %s = %q: there is no host %s: name an address of this machine", node, key, addr, name.Name)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("node %d: %s = %q is no address of this machine: name one that is", node, key, addr)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("node %d: %s = %q: this process may not listen there: name a port from 1024 on", node, key, addr)
+	}
+	return fmt.Errorf("node %d: %s = %q: %w", node, key, addr, err)
 }
 
 // bound is an address with the port that was taken for it, if it left the choice open.
@@ -99,6 +114,9 @@ func (m *member) openHost() error {
 		Tuning: actors.HostTuning{Connections: m.files.links, OpenTables: m.files.tables},
 		TLSNow: renewed,
 	})
+	if at := (*net.OpError)(nil); errors.As(err, &at) && at.Op == "listen" {
+		return cannotListen(m.self.ID, "raft", m.self.Raft, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -224,6 +228,57 @@ func TestUsedPort(t *testing.T) {
 		status := run(words, &out, &said)
 		if status != 1 || !strings.Contains(said.String(), l.Addr().String()) || !strings.Contains(said.String(), "address already in use: another process listens there: stop it, or name another address\n") {
 			t.Errorf("%s: status %d %s%s", flag, status, &out, &said)
+		}
+	}
+}
+
+// TestAddressesOfOthers: where a node cannot listen it says for which key of which node, and what to do.
+func TestAddressesOfOthers(t *testing.T) {
+	lookup := &net.OpError{Op: "listen", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "nosuch.invalid", Server: "10.0.0.2:53", IsNotFound: true}}
+	for err, want := range map[error]string{
+		lookup: `node 7: http = "nosuch.invalid:80": there is no host nosuch.invalid: name an address of this machine`,
+		&net.OpError{Op: "listen", Net: "tcp", Err: os.NewSyscallError("bind", syscall.EACCES)}: `node 7: http = "nosuch.invalid:80": this process may not listen there: name a port from 1024 on`,
+	} {
+		if said := cannotListen(7, "http", "nosuch.invalid:80", err); said.Error() != want {
+			t.Errorf("%v, want %s", said, want)
+		}
+	}
+	for addr, want := range map[string]string{
+		"192.0.2.1:8001": `"192.0.2.1:8001" is no address of this machine: name one that is`, // of those for documentation
+	} {
+		for _, key := range []string{"http", "raft"} {
+			at := map[string]string{"http": "127.0.0.1:" + port(t), "raft": "127.0.0.1:" + port(t)}
+			at[key] = addr
+			file := filepath.Join(t.TempDir(), "c.toml")
+			text := fmt.Sprintf("data = %q\n[[node]]\nid = 7\nraft = %q\nhttp = %q\n", t.TempDir(), at["raft"], at["http"])
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var out, said bytes.Buffer
+			if status := run([]string{"node", "--config", file, "--id", "7"}, &out, &said); status != 1 || said.String() != "demo: node 7: "+key+" = "+want+"\n" {
+				t.Errorf("%s %s: status %d, %s", key, addr, status, &said)
+			}
+		}
+	}
+}
+
+func port(t *testing.T) string {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(ports(t, 1)[0])
+	return port
+}
+
+// TestUntrusted: without --ca the remedy is named, and what was never sent may not have taken effect.
+func TestUntrusted(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was asked") }))
+	defer server.Close()
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	for _, words := range [][]string{{"status"}, {"put", "k", "v"}, {"remove", "2"}} {
+		var out, said bytes.Buffer
+		status := run(append([]string{"ctl", "--addr", server.URL, "--timeout", "1s"}, words...), &out, &said)
+		want := "demo: no node answers: " + server.URL + ": its certificate is of an authority that is not trusted here: name the PEM file of its certificate, or of who signed it, with --ca FILE\n"
+		if status != 1 || said.String() != want {
+			t.Errorf("%s: status %d, %s want %s", words, status, &said, want)
 		}
 	}
 }

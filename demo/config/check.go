@@ -114,13 +114,15 @@ func (c Config) checkNodes(f *faults) {
 	ids, addresses := map[raft.NodeID]bool{}, map[string]string{}
 	for i, n := range c.Nodes {
 		name := fmt.Sprintf("node %d", n.ID)
-		if n.ID == raft.None {
+		if n.called != "" {
+			name = n.called
+		} else if n.ID == raft.None {
 			name = fmt.Sprintf("node %d of the file", i+1)
 			f.add("%s has no id", name)
 		} else if ids[n.ID] {
 			f.add("%s is listed twice", name)
 		}
-		ids[n.ID] = true
+		ids[n.ID] = n.ID != raft.None
 		for _, a := range []struct {
 			kind, addr string
 			optional   bool

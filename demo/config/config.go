@@ -37,6 +37,8 @@ type Node struct {
 	HTTP string // host:port of the HTTP interface
 	RESP string // host:port of the RESP interface; empty: none
 	Join bool   // starts empty and waits to be added
+
+	called string // in faults, where the file gives it an id that is none
 }
 
 // Default is what a file that sets nothing means. It has no nodes.

@@ -164,9 +164,10 @@ func (d document) config(f *faults, levels string) Config {
 		HTTPCert: text(f, "tls.http_cert", d.TLS.HTTPCert, ""), HTTPKey: text(f, "tls.http_key", d.TLS.HTTPKey, ""),
 	}
 	for i, n := range d.Nodes {
-		at := fmt.Sprintf("node %d of the file: ", i+1)
+		id, called := nodeID(f, i+1, n.ID)
+		at := cmp.Or(called, fmt.Sprintf("node %d of the file", i+1)) + ": "
 		c.Nodes = append(c.Nodes, Node{
-			ID:   raft.NodeID(number(f, at+"id", n.ID, 0)),
+			ID: id, called: called,
 			Raft: text(f, at+"raft", n.Raft, ""),
 			HTTP: text(f, at+"http", n.HTTP, ""),
 			RESP: text(f, at+"resp", n.RESP, ""),
@@ -250,6 +251,19 @@ func boolean(f *faults, key string, value any, otherwise bool) bool {
 		f.add("%s: %s is neither true nor false", key, quoted(value))
 	}
 	return v
+}
+
+// nodeID is the id of an entry, or else what the node is called in faults; neither where the file says nothing.
+func nodeID(f *faults, entry int, value any) (id raft.NodeID, called string) {
+	if value == nil {
+		return raft.None, ""
+	}
+	if v, ok := value.(int64); ok && v > 0 {
+		return raft.NodeID(v), ""
+	}
+	called = fmt.Sprintf("node %s (entry %d of the file)", quoted(value), entry)
+	f.add("%s: its id is not a whole number from 1 on", called)
+	return raft.None, called
 }
 
 func number(f *faults, key string, value any, otherwise uint64) uint64 {

@@ -106,3 +106,28 @@ func TestAddressesThatNobodyReaches(t *testing.T) {
 		t.Errorf("%d faults: %v", n, err)
 	}
 }
+
+// TestWrongIDs: a node is called by what stands in the file, and one fault is told once.
+func TestWrongIDs(t *testing.T) {
+	for _, id := range []string{"-1", `"2"`, "1.5", "0"} {
+		_, err := Parse([]byte("[[node]]\nid = 1\nraft = \"h:1\"\nhttp = \"h:2\"\n[[node]]\nid = "+id+"\nraft = \"h:1\"\nhttp = \"h:0\"\n"), "")
+		want := []string{
+			"node " + id + " (entry 2 of the file): its id is not a whole number from 1 on",
+			"node " + id + " (entry 2 of the file) raft: address h:1 is also that of node 1 raft",
+			"node " + id + " (entry 2 of the file): http: \"h:0\" has no port from 1 to 65535",
+		}
+		var got []string
+		for _, fault := range Faults(err) {
+			got = append(got, fault.Error())
+		}
+		if len(got) != len(want) {
+			t.Errorf("id %s: %q", id, got)
+			continue
+		}
+		for i := range want {
+			if !strings.HasPrefix(got[i], want[i]) {
+				t.Errorf("id %s: %q, want %q", id, got[i], want[i])
+			}
+		}
+	}
+}

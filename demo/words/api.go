@@ -26,5 +26,17 @@ var remedies = strings.NewReplacer(
 
 // Ours is what a text of this module's libraries says, without packages and their API.
 func Ours(text string) string {
-	return remedies.Replace(packages.ReplaceAllString(text, "$1"))
+	return onceOnly(remedies.Replace(packages.ReplaceAllString(text, "$1")))
+}
+
+// onceOnly takes away what an error says of a file and its cause says again: "write F: write F: no space".
+func onceOnly(text string) string {
+	parts := strings.Split(text, ": ")
+	kept := parts[:1]
+	for _, part := range parts[1:] {
+		if part != kept[len(kept)-1] || !strings.ContainsAny(part, `/\`) {
+			kept = append(kept, part)
+		}
+	}
+	return strings.Join(kept, ": ")
 }

@@ -70,10 +70,13 @@ func TestNothingOfTheAPIIsLeft(t *testing.T) {
 // TestOurs keeps what is no package's or API's name.
 func TestOurs(t *testing.T) {
 	for text, want := range map[string]string{
-		"raft: no leader":                        "no leader",
-		"http: actors: raft: x; remote: y":       "http: x; y",
-		"(ctl readmit 3, actors.Change.Readmit)": "(ctl readmit 3)",
-		"graft: x":                               "graft: x",
+		"raft: no leader":                                                        "no leader",
+		"http: actors: raft: x; remote: y":                                       "http: x; y",
+		"(ctl readmit 3, actors.Change.Readmit)":                                 "(ctl readmit 3)",
+		"log: write /a/b: write /a/b: no space left on device":                   "log: write /a/b: no space left on device",
+		"store in /a failed: open /a/x: open /a/x: open /a/x: denied: open /a/x": "store in /a failed: open /a/x: denied: open /a/x",
+		"a: a: b":  "a: a: b",
+		"graft: x": "graft: x",
 	} {
 		if got := Ours(text); got != want {
 			t.Errorf("%q became %q", text, got)

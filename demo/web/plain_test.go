@@ -133,3 +133,19 @@ func TestTokenInWords(t *testing.T) {
 		}
 	}
 }
+
+// TestHeadsInWords: what net/http has no words for, by what was read of it.
+func TestHeadsInWords(t *testing.T) {
+	long := "GET /v1/kv/" + strings.Repeat("a", maxSeen)
+	for head, want := range map[string]string{
+		"GET /healthz HTTP/1.1\r\nHost: h\r\n": "its head did not arrive in time, or not all of it", // as where it comes a byte at a time
+		"":                                     "its head did not arrive in time, or not all of it",
+		"\x16\x03\x01\x00\xa5":                 "this address serves http://, and this was TLS",
+		long[:maxSeen]:                         "the request is not HTTP as it should be",
+		"GET / HTTP/1.1\r\ncontent-length: 7\r\nCONTENT-LENGTH : 8\r\n\r\n": "the request is not HTTP as it should be",
+	} {
+		if got := misheard([]byte(head)); !strings.HasSuffix(got, want) || strings.Contains(got, "%25") {
+			t.Errorf("%.60q: %s", head, got)
+		}
+	}
+}

@@ -13,7 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 
 	"github.com/troupe-raft/troupe/demo/api"
 )
@@ -60,9 +60,11 @@ func (l *speaking) Accept() (net.Conn, error) {
 // A speaker is a connection on which only whole answers are sent: a handler's as it is, and what the server itself answers in JSON.
 type speaker struct {
 	net.Conn
-	counted  *conn
-	answered atomic.Bool // since the head began
-	head     []byte      // what was read of the request at hand, up to maxSeen bytes
+	counted *conn
+
+	mu       sync.Mutex // the server reads ahead in a goroutine of its own
+	answered bool       // since the head began
+	head     []byte     // what was read of the request at hand, up to maxSeen bytes
 }
 
 // maxSeen is how much of a request's head is kept, to say what is wrong with it.
@@ -76,8 +78,10 @@ func (s *speaker) Read(p []byte) (int, error) {
 }
 
 func (s *speaker) see(p []byte) {
-	if len(p) > 0 && s.answered.Swap(false) {
-		s.head = s.head[:0]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(p) > 0 && s.answered {
+		s.head, s.answered = nil, false // an answer may be in the making of the one before
 	}
 	if room := maxSeen - len(s.head); room > 0 {
 		s.head = append(s.head, p[:min(len(p), room)]...)
@@ -99,13 +103,21 @@ func (s *speaker) CloseWrite() error {
 	return nil
 }
 
+// answer ends the request at hand: what is read from now on is another one's, and what was read of this one stays as it is.
+func (s *speaker) answer() (head []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answered = true
+	return s.head
+}
+
 // Write implements io.Writer. While no handler is at work what is written is the server's own, and one write is the whole of it.
 func (s *speaker) Write(p []byte) (int, error) {
-	defer s.answered.Store(true)
+	head := s.answer()
 	if s.counted.answering.Load() > 0 || !bytes.HasPrefix(p, []byte("HTTP/1.")) {
 		return s.Conn.Write(p)
 	}
-	if _, err := s.Conn.Write(inJSON(p, s.head)); err != nil {
+	if _, err := s.Conn.Write(inJSON(p, head)); err != nil {
 		return 0, err
 	}
 	return len(p), nil

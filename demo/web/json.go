@@ -15,6 +15,8 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/troupe-raft/troupe/demo/words"
 )
 
 // encode is a 200 with a JSON body.
@@ -46,7 +48,7 @@ func body(r *http.Request, limit int64) ([]byte, error) {
 		return nil, malformed("the body did not arrive in time")
 	}
 	if err != nil {
-		return nil, malformed("the body cannot be read: %s", strings.TrimPrefix(err.Error(), "http: "))
+		return nil, malformed("the body cannot be read: %s", words.Connection(err))
 	}
 	return b.b, nil
 }

@@ -149,3 +149,16 @@ func TestHeadsInWords(t *testing.T) {
 		}
 	}
 }
+
+// TestBrokenBodiesInWords: a body that breaks off, or is no chunks, is told so without Go's words.
+func TestBrokenBodiesInWords(t *testing.T) {
+	at := listen(t, newFake(1, 1), false)
+	for request, want := range map[string]string{
+		"PUT /v1/kv/k HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n\r\n": "the body cannot be read: invalid byte in chunk length",
+	} {
+		got := exchange(t, at, false, request)
+		if checkError(t, request, got, want, api.Refused); got.status != 400 || jargon.MatchString(got.body) {
+			t.Errorf("%q: %d %s", request, got.status, got.body)
+		}
+	}
+}

@@ -245,7 +245,7 @@ func (m *member) serve(store *kv.Store, peers map[raft.NodeID]string) error {
 	// While leadership moves there are connections to two nodes.
 	transport.MaxConnsPerHost, transport.MaxIdleConns = m.files.conns/2, m.files.conns/4
 	cfg := web.Config{
-		Node: m.self.ID, Group: m.group, Store: store, Peers: peers, Token: m.cfg.Token,
+		Node: m.self.ID, Group: m.group, Store: store, Peers: peers, PeersFirst: m.cfg.ForceAddresses, Token: m.cfg.Token,
 		AnswerBytes: int64(m.cfg.MaxAnswerBytes), Transport: transport, Log: m.logs("demo"), Scheme: m.scheme(),
 	}
 	if m.cfg.Chaos {

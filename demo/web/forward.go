@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -53,7 +54,7 @@ func NewTransport(secure func() *tls.Config) *http.Transport {
 
 // forward passes a call on to the leader. What failed before a byte of it was written did not happen.
 func (s *Server) forward(ctx context.Context, c call, status actors.Status) (reply, verdict) {
-	addr := s.address(status)
+	addr := s.address(status, c.turn)
 	if addr == "" {
 		return s.refusal(&fault{status: http.StatusServiceUnavailable, words: "the leader's HTTP address is not known"}), again
 	}
@@ -115,14 +116,24 @@ func gather(ctx context.Context, answer *http.Response) (text []byte, err error)
 	return b.b, nil
 }
 
-// address is where the leader serves HTTP: what the membership says, else what this node was told.
-func (s *Server) address(status actors.Status) string {
+// address is where the leader serves HTTP: what the membership says and what this node was told, in turns, as either may be wrong. Who does not lead refuses.
+func (s *Server) address(status actors.Status, turn int) string {
+	var all []string
 	for _, m := range status.Members {
 		if m.ID == status.Leader && m.Tag != "" {
-			return m.Tag
+			all = append(all, m.Tag)
 		}
 	}
-	return s.Peers[status.Leader]
+	if told := s.Peers[status.Leader]; told != "" && !slices.Contains(all, told) {
+		all = append(all, told)
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	if s.PeersFirst {
+		slices.Reverse(all)
+	}
+	return all[turn%len(all)]
 }
 
 // remaining is what is left of the deadline, less a margin in which the answer travels.

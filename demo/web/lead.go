@@ -30,6 +30,7 @@ type call struct {
 	write     bool // it changes something
 	repeat    bool // it may be sent again though it may have happened
 	forwarded bool // another node passed it on
+	turn      int  // how often it was tried before
 }
 
 // request makes the call that passes on r as it came.
@@ -56,6 +57,7 @@ func (s *Server) lead(c call) reply {
 	defer cancel()
 	var doubt reply // an attempt whose outcome is unknown
 	for tried := 1; ; tried++ {
+		c.turn = tried - 1
 		out, v := s.attempt(ctx, c)
 		if v == doubted && c.write {
 			doubt = out

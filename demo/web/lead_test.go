@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -384,5 +385,40 @@ func TestHungLeader(t *testing.T) {
 				t.Errorf("%s: %d %s after %v", test.name, got.status, got.body, took)
 			}
 		})
+	}
+}
+
+// A deserted transport reaches nobody at one address.
+type deserted struct{ direct }
+
+func (d deserted) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host == "deserted" {
+		return nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+	}
+	return d.direct.RoundTrip(r)
+}
+
+// The membership may be wrong about where the leader serves HTTP, by an operator's mistake: what this node was told is tried next, or first if that is to
+// count. Either way a request is served.
+func TestLeaderIsAskedWhereThisNodeWasTold(t *testing.T) {
+	for _, first := range []bool{false, true} {
+		for _, wrong := range []string{"deserted", "3"} {
+			synctest.Test(t, func(t *testing.T) {
+				nodes := direct{}
+				leader, other, asked := newFake(1, 1), newFake(3, 1), newFake(2, 1)
+				nodes.add(leader)
+				nodes.add(other)
+				asked.status.Members = []actors.MemberStatus{{Member: raft.Member{ID: 1, Tag: wrong}}, {Member: raft.Member{ID: 3, Tag: "3"}}}
+				peers := map[raft.NodeID]string{1: "1", 3: "3"}
+				nodes["2"] = New(Config{Node: 2, Group: asked, Store: asked.store, Log: quiet(), Transport: deserted{nodes}, Peers: peers, PeersFirst: first})
+				start := time.Now()
+				if got := nodes.ask(t, "2", "PUT", "/v1/kv/k", `{"value":"v"}`); got.status != 200 {
+					t.Errorf("told %s, this node's word first %t: %d %s", wrong, first, got.status, got.body)
+				}
+				if took := time.Since(start); first && took > 0 || took > maxPause {
+					t.Errorf("told %s, this node's word first %t: after %v", wrong, first, took)
+				}
+			})
+		}
 	}
 }

@@ -38,9 +38,11 @@ type Config struct {
 	Node  raft.NodeID
 	Group Consensus
 	Store *kv.Store              // the state that Group applies to
-	Peers map[raft.NodeID]string // HTTP addresses of nodes that the membership says nothing of
-	Token string                 // empty: no authentication
-	Chaos func(remote.Chaos)     // nil: POST /v1/chaos is not served
+	Peers map[raft.NodeID]string // HTTP addresses of nodes, as far as this one was told
+	// PeersFirst: where the membership has other ones, these count; else they are tried next.
+	PeersFirst bool
+	Token      string             // empty: no authentication
+	Chaos      func(remote.Chaos) // nil: POST /v1/chaos is not served
 
 	Scheme    string            // of the nodes' HTTP listeners; default http
 	Transport http.RoundTripper // carries requests to the leader; default NewTransport(nil)

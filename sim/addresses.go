@@ -70,8 +70,10 @@ func (n *node) settleIn() {
 
 // places are where a node is looked for: where it is said to be, where it says itself, and where it was said to be before (remote.places).
 func (t *transport) places(id raft.NodeID) []string {
-	t.believe(id)
-	return []string{t.addrs[id], t.own[id], t.before[id]}
+	if t.believe(id) {
+		return []string{t.addrs[id], t.own[id], t.before[id]}
+	}
+	return []string{t.addrs[id], t.before[id]}
 }
 
 // reaches reports whether a node is where it is looked for.
@@ -247,15 +249,18 @@ func (t *transport) learnOwn(h *hello, standing raft.Standing) {
 	t.said[h.caller.node.id] = w
 }
 
-// believe has a node be where it says that it is, once it is known by the folder that it said so on, as remote has it.
-func (t *transport) believe(id raft.NodeID) {
+// believe has a node be where it says that it is, once it is known by the folder that it said so on, as remote has it, and reports whether it is looked for
+// there.
+func (t *transport) believe(id raft.NodeID) bool {
 	w, said := t.said[id]
 	if !said || t.guard == nil {
-		return
+		return t.own[id] != ""
 	}
-	if known := t.guard.Known(id); known.Known() && known != w.unknown && !known.Forked && known.Store == w.self.Store && (known.Start < w.self.Start || known.Incarnation == w.self) {
+	known := t.guard.Known(id)
+	if known.Known() && !known.Forked && known.Store == w.self.Store && (known.Start < w.self.Start || known.Incarnation == w.self) {
 		t.own[id] = w.home
 	}
+	return known != w.unknown
 }
 
 // known reports whether a node exists and can be sent to.

@@ -171,7 +171,9 @@ func (r *replica) there(target raft.Membership) (ids []raft.NodeID) {
 		return nil
 	}
 	for _, m := range target.Members {
-		if now, _ := r.effective.Membership.Member(m.ID); m.Addr != now.Addr && m.Addr == r.foundAt(now) {
+		now, _ := r.effective.Membership.Member(m.ID)
+		own := m.ID == r.host.cfg.Node && m.Addr == r.host.locator.Advertised() // nobody has to have said so: it listens there
+		if m.Addr != now.Addr && (own || m.Addr == r.foundAt(now)) {
 			ids = append(ids, m.ID)
 		}
 	}

@@ -106,6 +106,9 @@ func (b *bench) keptAddresses() {
 	b.demand(errors.As(err, &unsafe) && unsafe.Servers[0].Why == raft.Taken && unsafe.Error() != "", "a node at another's address is told %v", err)
 	err = asks(raft.Member{ID: 3, Addr: "c2"})
 	b.demand(err == nil && h.member(3).Addr == "c2" && h.trouble() == nil, "where it is known to be is told %v: %v, in %v", err, h.member(3).Member, h.trouble())
+	h.own = "a2"
+	err = asks(raft.Member{ID: 1, Addr: "a2"})
+	b.demand(err == nil && h.member(1).Addr == "a2", "that this node is where it says itself is told %v: %v", err, h.member(1).Member)
 	_, err = actors.StartGroup(h.host, actors.GroupConfig{
 		Group: 7, Members: []raft.NodeID{1, 2}, Addrs: map[raft.NodeID]string{2: nowhere}, Apply: func(actors.Command) []byte { return nil }, NoRestart: true,
 	})

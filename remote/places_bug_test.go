@@ -1,8 +1,10 @@
 package remote
 
 import (
+	"errors"
 	"io"
 	"net"
+	"sync"
 	"testing"
 
 	"github.com/troupe-raft/troupe/raft"
@@ -97,4 +99,35 @@ func TestNewcomerIsLocatedWhereTheProgramFoundIt(t *testing.T) {
 		b.send(1, vote(1))
 		return b.Located(1) == a.Addr()
 	})
+}
+
+// A locked guard is in the middle of ending a connection, under its own lock, whenever it is asked.
+type locked struct {
+	*porter
+	mu sync.Mutex
+	t  *TCP
+}
+
+func (l *locked) Known(node raft.NodeID) raft.Acquaintance {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.t != nil {
+		l.t.HangUp(9, errors.New("for another reason"))
+	}
+	return l.porter.Known(node)
+}
+
+// The guard ends connections under its own lock, and the transport asks it who is known: never under the transport's lock, or both wait for ever.
+func TestGuardIsNotAskedUnderTheLock(t *testing.T) {
+	p := &locked{porter: newPorter(incarnation(20, 1, 1))}
+	p.known[1] = raft.Acquaintance{Incarnation: incarnation(10, 5, 50)}
+	b := start(t, 2, func(c *Config) { c.Guard = p })
+	p.mu.Lock()
+	p.t = b.TCP
+	p.mu.Unlock()
+	b.SetPeer(1, deserted)
+	a := start(t, 1, guarded(newPorter(incarnation(10, 6, 60)))).knows(b)
+	a.sendUntil(2, vote(1), b.inbox.found(isVote(1)))
+	b.sendUntil(1, vote(2), a.inbox.found(isVote(2)))
+	eventually(t, "it is located", func() bool { return b.Located(1) == a.Addr() })
 }

@@ -128,6 +128,7 @@ func (t *TCP) learn(h hello, from net.Addr, standing raft.Standing) {
 		}
 		says = ""
 	}
+	known := t.acquaintance(h.from)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch p := t.peers[h.from]; {
@@ -136,11 +137,19 @@ func (t *TCP) learn(h hello, from net.Addr, standing raft.Standing) {
 		t.setPeer(h.from, net.JoinHostPort(host, port), true)
 	case says != "":
 		p.word = word{addr: says, self: h.self}
-		if g := t.cfg.Guard; g != nil && standing != raft.Same && standing != raft.Next {
-			p.word.unknown = g.Known(h.from)
+		if standing != raft.Same && standing != raft.Next {
+			p.word.unknown = known
 		}
-		t.believe(h.from, p)
+		p.believe(known)
 	}
+}
+
+// acquaintance is what is known of a node. The guard ends connections under its own lock: it is not asked under the transport's.
+func (t *TCP) acquaintance(node raft.NodeID) (a raft.Acquaintance) {
+	if g := t.cfg.Guard; g != nil {
+		a = g.Known(node)
+	}
+	return a
 }
 
 // A word is what a node said of where it listens, and who it was. It was not known by its folder then, if something is unknown: what else was known of it.
@@ -150,15 +159,11 @@ type word struct {
 	unknown raft.Acquaintance
 }
 
-// believe has a node looked for where it says that it listens, once it is known by the folder that it said so on: it may be added, or let back in, only
-// after it called. The caller holds mu.
-func (t *TCP) believe(node raft.NodeID, p *peer) {
-	g, w := t.cfg.Guard, p.word
-	if g == nil || w.addr == "" {
-		return
-	}
-	known := g.Known(node)
-	if !known.Known() || known.Forked || known.Store != w.self.Store || known.Start >= w.self.Start && known.Incarnation != w.self {
+// believe has the node looked for where it says that it listens, once it is known by the folder that it said so on: it may be added, or let back in, only
+// after it called. The transport's lock is held.
+func (p *peer) believe(known raft.Acquaintance) {
+	w := p.word
+	if w.addr == "" || !known.Known() || known.Forked || known.Store != w.self.Store || known.Start >= w.self.Start && known.Incarnation != w.self {
 		return
 	}
 	if own := p.own.Load(); own == nil || *own != w.addr {
@@ -171,9 +176,10 @@ func (t *TCP) believe(node raft.NodeID, p *peer) {
 
 // mayBelieve is believe for those who look for a node.
 func (t *TCP) mayBelieve(node raft.NodeID, p *peer) {
+	known := t.acquaintance(node)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.believe(node, p)
+	p.believe(known)
 }
 
 // A Locator is a Transport that finds nodes which do not listen any more where they are said to, as TCP does.

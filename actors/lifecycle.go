@@ -150,6 +150,7 @@ func (r *replica) onDuty(message any) {
 		// A snapshotter that restarted has forgotten whom it was sending to: the syncer may ask again.
 		r.ctx.Send(r.syncer, &replication.SnapshotDone{Err: errSnapshotterRestarted})
 		r.wants = nil
+		r.kept.AllSent(r.now())
 		r.wantState()
 	case *applier.OnDuty:
 		// Its orders were the first message in its mailbox.

@@ -173,7 +173,7 @@ func (r *replica) there(target raft.Membership) (ids []raft.NodeID) {
 	for _, m := range target.Members {
 		now, _ := r.effective.Membership.Member(m.ID)
 		own := m.ID == r.host.cfg.Node && m.Addr == r.host.locator.Advertised() // nobody has to have said so: it listens there
-		if m.Addr != now.Addr && (own || m.Addr == r.foundAt(now)) {
+		if m.Addr != now.Addr && (own || now.ID != raft.None && m.Addr == r.foundAt(now)) {
 			ids = append(ids, m.ID)
 		}
 	}

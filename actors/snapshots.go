@@ -36,11 +36,7 @@ func (r *replica) receiveSnapshotter(message any) {
 		r.host.announce(&SnapshotUnusable{Node: r.host.cfg.Node, Group: r.cfg.Group, Index: m.Meta.Index, Err: m.Err})
 	case *snapshotter.Sent:
 		r.offered(m.Peer)
-		if m.Err == nil {
-			r.kept.Sent(m.Peer, r.now())
-		} else {
-			r.kept.End(m.Peer)
-		}
+		r.kept.Sent(m.Peer, r.now())
 		if r.leader.Role == raft.Leader {
 			r.ctx.Send(r.syncer, &replication.SnapshotDone{Peer: m.Peer, Index: m.Index, Err: m.Err})
 		}

@@ -19,15 +19,18 @@ type keptFor struct {
 	since   time.Duration // of the last progress
 }
 
-// Send notes that a snapshot at index after, or at a later one, is sent to a follower.
+// Send notes that a snapshot at index after, or at a later one, is sent to a follower. One that is on its way already goes on.
 func (k *Kept) Send(id NodeID, after Index, now time.Duration) {
 	if k.followers == nil {
 		k.followers = map[NodeID]keptFor{}
 	}
+	if f, ok := k.followers[id]; ok {
+		after = min(after, max(f.after, f.match))
+	}
 	k.followers[id] = keptFor{after: after, sending: true, since: now}
 }
 
-// Sent notes that a follower has it.
+// Sent notes that a transfer is over. Whether the follower has the snapshot, this one or one before, its progress tells.
 func (k *Kept) Sent(id NodeID, now time.Duration) {
 	if f, ok := k.followers[id]; ok {
 		f.sending, f.since = false, now
@@ -35,8 +38,12 @@ func (k *Kept) Sent(id NodeID, now time.Duration) {
 	}
 }
 
-// End notes that a follower is sent none any more and has none.
-func (k *Kept) End(id NodeID) { delete(k.followers, id) }
+// AllSent notes that no transfer goes on any more.
+func (k *Kept) AllSent(now time.Duration) {
+	for id := range k.followers {
+		k.Sent(id, now)
+	}
+}
 
 // Through returns up to where the log may be compacted, if it were up to through without those followers. Follower is Node.Follower.
 func (k *Kept) Through(through Index, now time.Duration, follower func(NodeID) (Index, time.Duration, bool)) Index {

@@ -49,10 +49,22 @@ func TestKept(t *testing.T) {
 	k.Send(2, 1701, now)
 	k.Send(3, 1600, now)
 	through(1800, 1600)
-	k.End(3)
+	k.Send(3, 1750, now) // asked for again: the first is still on its way
+	through(1800, 1600)
+	k.AllSent(now) // who sends them has begun again, and knows nothing of them
+	through(1800, 1600)
+	now += time.Minute + 1
+	k.Sent(2, now)
 	through(1800, 1701)
 	delete(match, 2)
 	through(1800, 1800) // it was taken out
 	k.Sent(2, now)
-	k.End(2)
+
+	match[2] = 0
+	k.Send(2, 1800, now)
+	k.Sent(2, now)
+	match[2] = 1900
+	through(2000, 1900)
+	k.Send(2, 1950, now) // which may fail, while it goes on from 1900
+	through(2000, 1900)
 }

@@ -131,3 +131,67 @@ func TestGuardIsNotAskedUnderTheLock(t *testing.T) {
 	b.sendUntil(1, vote(2), a.inbox.found(isVote(2)))
 	eventually(t, "it is located", func() bool { return b.Located(1) == a.Addr() })
 }
+
+// Who calls in the name of a node that is known by another folder takes neither its learned address away nor what it said.
+func TestAnotherFolderTakesNoAddressAway(t *testing.T) {
+	p := newPorter(incarnation(20, 1, 1))
+	p.known[1] = raft.Acquaintance{Incarnation: incarnation(10, 5, 50)}
+	b := start(t, 2, guarded(p))
+	a := start(t, 1, guarded(newPorter(incarnation(10, 6, 60)))).knows(b)
+	a.sendUntil(2, vote(1), b.inbox.found(isVote(1)))
+	b.sendUntil(1, vote(2), a.inbox.found(isVote(2)))
+	impostor := start(t, 1, guarded(newPorter(incarnation(11, 1, 70)))).knows(b)
+	impostor.send(2, appendOf(10)) // on the lane that the node does not use now
+	eventually(t, "it has called", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.peers[1].words.another.addr == impostor.Addr()
+	})
+	if at := b.known(1).address(); at != a.Addr() {
+		t.Errorf("node 1 is looked for at %s, where another folder runs", at)
+	}
+	b.SetPeer(1, deserted)
+	eventually(t, "the node is found where it said", func() bool {
+		b.send(1, vote(3))
+		return b.Located(1) == a.Addr()
+	})
+}
+
+// A newcomer calls before anybody has an address of it. A membership that has a wrong one is corrected by what it said then.
+func TestWordFromBeforeAnyAddressCounts(t *testing.T) {
+	p := newPorter(incarnation(20, 1, 1))
+	b := start(t, 2, guarded(p))
+	a := start(t, 1, guarded(newPorter(incarnation(10, 6, 60)))).knows(b)
+	a.sendUntil(2, vote(1), b.inbox.found(isVote(1)))
+	b.sendUntil(1, vote(2), a.inbox.found(isVote(2)))
+	b.SetPeer(1, deserted)
+	eventually(t, "it is located", func() bool {
+		b.send(1, vote(3))
+		return b.Located(1) == a.Addr()
+	})
+}
+
+// A node that was wiped calls from elsewhere while the one before is remembered, and is let back in.
+func TestWipedNodeIsFoundElsewhere(t *testing.T) {
+	p := newPorter(incarnation(20, 1, 1))
+	p.known[1] = raft.Acquaintance{Incarnation: incarnation(10, 5, 50)}
+	b := start(t, 2, guarded(p))
+	b.SetPeer(1, deserted)
+	before := start(t, 1, guarded(newPorter(incarnation(10, 6, 60)))).knows(b)
+	before.sendUntil(2, vote(1), b.inbox.found(isVote(1)))
+	before.SetPeer(2, "")
+	wiped := start(t, 1, guarded(newPorter(incarnation(11, 1, 70)))).knows(b)
+	wiped.send(2, appendOf(10))
+	eventually(t, "it has called", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.peers[1].words.another.addr == wiped.Addr()
+	})
+	p.mu.Lock()
+	p.known[1] = raft.Acquaintance{Incarnation: raft.Incarnation{Store: 11}, Readmitted: true}
+	p.mu.Unlock()
+	eventually(t, "it is located", func() bool {
+		b.send(1, vote(3))
+		return b.Located(1) == wiped.Addr()
+	})
+}

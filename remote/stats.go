@@ -41,7 +41,7 @@ type peer struct {
 	at, own   atomic.Pointer[string] // where the lane Control was connected last, and where the node says itself that it listens
 	absent    atomic.Pointer[string] // where it was looked for while it was connected elsewhere, and is not; nil: that is not known
 	learned   bool                   // the address is the node's own word; the transport's lock guards it
-	word      word                   // the node's own, believed or not; the transport's lock guards it
+	words     words                  // the node's own, believed or not; the transport's lock guards them
 	calls     atomic.Uint32          // a calling
 	connected [lanes]atomic.Bool
 	queued    [lanes]atomic.Int64

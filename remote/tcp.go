@@ -131,17 +131,27 @@ func (t *TCP) learn(h hello, from net.Addr, standing raft.Standing) {
 	known := t.acquaintance(h.from)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch p := t.peers[h.from]; {
-	case p == nil:
-	case p.address() == "" || p.learned:
-		t.setPeer(h.from, net.JoinHostPort(host, port), true)
-	case says != "":
-		p.word = word{addr: says, self: h.self}
-		if standing != raft.Same && standing != raft.Next {
-			p.word.unknown = known
-		}
-		p.believe(known)
+	p := t.peers[h.from]
+	if p == nil {
+		return
 	}
+	another := known.Known() && known.Store != h.self.Store // which moves nobody, and takes back nothing that the known one said
+	if p.address() == "" || p.learned && !another {
+		t.setPeer(h.from, net.JoinHostPort(host, port), true)
+	}
+	if says == "" {
+		return
+	}
+	w := word{addr: says, self: h.self}
+	if standing != raft.Same && standing != raft.Next {
+		w.unknown = known
+	}
+	if another {
+		p.words.another = w
+	} else {
+		p.words.known = w
+	}
+	p.believe(known)
 }
 
 // acquaintance is what is known of a node. The guard ends connections under its own lock: it is not asked under the transport's.
@@ -151,6 +161,9 @@ func (t *TCP) acquaintance(node raft.NodeID) (a raft.Acquaintance) {
 	}
 	return a
 }
+
+// words are what callers in a node's name said last: who ran on the folder that it was known by, or was to be, and who ran on another one.
+type words struct{ known, another word }
 
 // A word is what a node said of where it listens, and who it was. It was not known by its folder then, if something is unknown: what else was known of it.
 type word struct {
@@ -162,7 +175,10 @@ type word struct {
 // believe has the node looked for where it says that it listens, once it is known by the folder that it said so on: it may be added, or let back in, only
 // after it called. The transport's lock is held.
 func (p *peer) believe(known raft.Acquaintance) {
-	w := p.word
+	w := p.words.known
+	if known.Store != w.self.Store {
+		w = p.words.another
+	}
 	if w.addr == "" || !known.Known() || known.Forked || known.Store != w.self.Store || known.Start >= w.self.Start && known.Incarnation != w.self {
 		return
 	}

@@ -116,7 +116,8 @@ func gather(ctx context.Context, answer *http.Response) (text []byte, err error)
 	return b.b, nil
 }
 
-// address is where the leader serves HTTP: what the membership says and what this node was told, in turns, as either may be wrong. Who does not lead refuses.
+// address is where the leader serves HTTP: what the membership says, else what this node was told. If that is to count, it is tried first, and both in turns.
+// Otherwise nobody is asked where the membership has nobody: another cluster's leader could listen there by now, and do what it is asked.
 func (s *Server) address(status actors.Status, turn int) string {
 	var all []string
 	for _, m := range status.Members {
@@ -127,13 +128,15 @@ func (s *Server) address(status actors.Status, turn int) string {
 	if told := s.Peers[status.Leader]; told != "" && !slices.Contains(all, told) {
 		all = append(all, told)
 	}
-	if len(all) == 0 {
+	switch {
+	case len(all) == 0:
 		return ""
-	}
-	if s.PeersFirst {
+	case s.PeersFirst:
 		slices.Reverse(all)
+		return all[turn%len(all)]
+	default:
+		return all[0]
 	}
-	return all[turn%len(all)]
 }
 
 // remaining is what is left of the deadline, less a margin in which the answer travels.

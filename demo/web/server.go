@@ -39,7 +39,7 @@ type Config struct {
 	Group Consensus
 	Store *kv.Store              // the state that Group applies to
 	Peers map[raft.NodeID]string // HTTP addresses of nodes, as far as this one was told
-	// PeersFirst: where the membership has other ones, these count; else they are tried next.
+	// PeersFirst: where the membership has other ones, these count, and those are tried next; else these are not tried.
 	PeersFirst bool
 	Token      string             // empty: no authentication
 	Chaos      func(remote.Chaos) // nil: POST /v1/chaos is not served

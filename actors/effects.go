@@ -74,6 +74,7 @@ func (r *replica) step(ev raft.Event, blocks []*entry.Block) raft.Effects {
 	r.takesTurns(now)
 	r.noteRemoval()
 	r.mayLocate(now)
+	r.mayLetGo(now)
 	return fx
 }
 

@@ -78,6 +78,7 @@ type replica struct {
 	state     state
 	wants     map[raft.NodeID]*want // of followers, while leading
 	kept      raft.Kept             // of the log, for followers that are sent a snapshot
+	letGoAt   time.Duration         // when it was looked at last whether they still need it
 	beginning raft.Index            // of a leader's snapshot that the applier has not begun from: it gets nothing more until then; 0: none
 
 	patience  uint64 // version of the election timer's last order
@@ -202,6 +203,8 @@ func (r *replica) receiveWork(message any) {
 		r.resume(m)
 	case *locate:
 		r.locate()
+	case *letGo:
+		r.letGo()
 	case *identityMoved:
 		r.identityMoved(m.peer)
 	case *applier.Applied:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"time"
 
 	"github.com/troupe-raft/troupe/applier"
 	"github.com/troupe-raft/troupe/persister"
@@ -71,13 +72,18 @@ func (r *replica) snapshotTaken(m *snapshotter.Taken) {
 	}
 }
 
-// compact makes a durable snapshot the one that a restart begins from.
-func (r *replica) compact(meta raft.SnapshotMeta) bool {
+// compactable is up to where the log may go once there is this snapshot.
+func (r *replica) compactable(meta raft.SnapshotMeta) raft.Index {
 	through := raft.Index(0)
 	if keep := raft.Index(r.cfg.TrailingEntries); meta.Index > keep {
 		through = meta.Index - keep
 	}
-	through = r.kept.Through(through, r.now(), r.node.Follower)
+	return r.kept.Through(through, r.now(), r.node.Follower)
+}
+
+// compact makes a durable snapshot the one that a restart begins from.
+func (r *replica) compact(meta raft.SnapshotMeta) bool {
+	through := r.compactable(meta)
 	if fx := r.step(raft.Compacted{Meta: meta, Through: through}, nil); fx.Refused != nil {
 		r.log.Error("snapshot is of no use", "index", meta.Index, "err", fx.Refused)
 		return false
@@ -113,7 +119,27 @@ func (r *replica) sendSnapshot(m *replication.NeedSnapshot) {
 
 // keepsNothing of the log for followers that are sent a snapshot, of which there are none yet.
 func (r *replica) keepsNothing() raft.Kept {
-	return raft.Kept{Most: raft.Index(r.cfg.Tuning.KeptEntries), Idle: cmp.Or(r.cfg.Tuning.SnapshotStall, snapshotter.DefaultStall)}
+	return raft.Kept{
+		Most: raft.Index(r.cfg.Tuning.KeptEntries), Idle: cmp.Or(r.cfg.Tuning.SnapshotStall, snapshotter.DefaultStall), Silence: 2 * r.cfg.ElectionTimeout.Max,
+	}
+}
+
+// letGo has the replica look, to itself, whether what was kept for a follower is needed no more.
+type letGo struct{}
+
+// mayLetGo looks, now and then, after a step, whether it is time for that.
+func (r *replica) mayLetGo(now time.Duration) {
+	if r.kept.Any() && now-r.letGoAt >= r.cfg.ElectionTimeout.Max {
+		r.letGoAt = now
+		r.ctx.Send(r.ctx.Self(), &letGo{})
+	}
+}
+
+// letGo compacts what the latest snapshot stands for and nobody needs any more.
+func (r *replica) letGo() {
+	if meta := r.snapshotMeta(); meta.Index > 0 && r.compactable(meta) > r.node.Shape().Prev.Index {
+		r.compact(meta)
+	}
 }
 
 // offer sends a follower the newest snapshot, which is not older than the one that a restart begins from. The log behind it is kept meanwhile.

@@ -8,6 +8,8 @@ import "time"
 type Kept struct {
 	Most Index         // the most entries that are kept beyond those that are kept for anybody; whoever needs more starts over
 	Idle time.Duration // who has a snapshot and makes no progress for so long is waited for no more
+	// Silence is how long who is not heard is waited for.
+	Silence time.Duration
 
 	followers map[NodeID]keptFor
 }
@@ -17,7 +19,11 @@ type keptFor struct {
 	sending bool
 	match   Index
 	since   time.Duration // of the last progress
+	began   time.Duration
 }
+
+// Any reports whether something is kept for somebody.
+func (k *Kept) Any() bool { return len(k.followers) > 0 }
 
 // Send notes that a snapshot at index after, or at a later one, is sent to a follower. One that is on its way already goes on.
 func (k *Kept) Send(id NodeID, after Index, now time.Duration) {
@@ -27,7 +33,7 @@ func (k *Kept) Send(id NodeID, after Index, now time.Duration) {
 	if f, ok := k.followers[id]; ok {
 		after = min(after, max(f.after, f.match))
 	}
-	k.followers[id] = keptFor{after: after, sending: true, since: now}
+	k.followers[id] = keptFor{after: after, sending: true, since: now, began: now}
 }
 
 // Sent notes that a transfer is over. Whether the follower has the snapshot, this one or one before, its progress tells.
@@ -49,14 +55,14 @@ func (k *Kept) AllSent(now time.Duration) {
 func (k *Kept) Through(through Index, now time.Duration, follower func(NodeID) (Index, time.Duration, bool)) Index {
 	least := through
 	for id, f := range k.followers {
-		match, _, fed := follower(id)
+		match, heard, fed := follower(id)
 		if match > f.match {
 			f.match, f.since = match, now
 			k.followers[id] = f
 		}
 		from := max(f.after, match)
 		switch idle := !f.sending && now-f.since > k.Idle; {
-		case !fed, match >= through, idle, through > from && through-from > k.Most:
+		case !fed, match >= through, idle, now-max(f.began, heard) > k.Silence, through > from && through-from > k.Most:
 			delete(k.followers, id)
 		default:
 			least = min(least, from)

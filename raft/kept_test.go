@@ -7,9 +7,9 @@ import (
 
 func TestKept(t *testing.T) {
 	match := map[NodeID]Index{2: 0, 3: 0}
-	follower := func(id NodeID) (Index, time.Duration, bool) { m, ok := match[id]; return m, 0, ok }
-	k := Kept{Most: 1000, Idle: time.Minute}
-	now := time.Duration(0)
+	now, silent := time.Duration(0), time.Duration(0)
+	follower := func(id NodeID) (Index, time.Duration, bool) { m, ok := match[id]; return m, now - silent, ok }
+	k := Kept{Most: 1000, Idle: time.Minute, Silence: time.Second}
 	through := func(at, want Index) {
 		t.Helper()
 		if got := k.Through(at, now, follower); got != want {
@@ -67,4 +67,13 @@ func TestKept(t *testing.T) {
 	through(2000, 1900)
 	k.Send(2, 1950, now) // which may fail, while it goes on from 1900
 	through(2000, 1900)
+	now, silent = now+time.Hour, time.Second
+	through(2000, 1900)
+	silent++
+	through(2000, 2000) // it is gone
+	if k.Any() {
+		t.Error("something is kept for nobody")
+	}
+	k.Send(2, 2000, now) // it was just asked for
+	through(2100, 2000)
 }

@@ -38,7 +38,8 @@ func Connection(err error) string {
 		return number.Error()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), strings.Contains(err.Error(), "server closed idle connection"):
 		return "the connection was closed"
-	case strings.Contains(err.Error(), "malformed HTTP"):
+	// The second is net/http's word, as it is, for who talks before being asked.
+	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "readLoopPeekFailLocked: %!w(<nil>)"):
 		return "what answers there speaks no HTTP: is it the node's http address?"
 	case errors.Is(err, http.ErrSchemeMismatch), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return "it serves http://, not https://"

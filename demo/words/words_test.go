@@ -1,6 +1,7 @@
 package words
 
 import (
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -80,6 +81,15 @@ func TestOurs(t *testing.T) {
 	} {
 		if got := Ours(text); got != want {
 			t.Errorf("%q became %q", text, got)
+		}
+	}
+}
+
+// Whoever talks before being asked is named as whoever answers otherwise: which of the two net/http notices hangs on the moment.
+func TestTalkersSpeakNoHTTP(t *testing.T) {
+	for _, text := range []string{`net/http: HTTP/1.x transport connection broken: malformed HTTP response "SSH-2.0"`, "readLoopPeekFailLocked: %!w(<nil>)"} {
+		if got := Connection(errors.New(text)); !strings.Contains(got, "speaks no HTTP") {
+			t.Errorf("%s is told as %s", text, got)
 		}
 	}
 }

@@ -189,7 +189,7 @@ func (c GroupConfig) withDefaults() GroupConfig {
 
 // keptEntries is Tuning.KeptEntries where it is not set.
 func keptEntries(every, trailing uint64) int {
-	const least, most = 100_000, 1 << 25 // so that an int of 32 bits holds 32 times as much
+	const least, most = 100_000, 1 << 25 // an int of 32 bits holds that
 	if every == NoSnapshots {
 		every = 0
 	}

@@ -106,6 +106,7 @@ func newRigAmong(t *testing.T, machine *recorder, s stage.Stage, turns *stage.Tu
 	quiet := slog.New(slog.DiscardHandler)
 	r := &rig{t: t, said: make(chan any, 1000), machine: machine, disk: &disk{}}
 	r.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
+	t.Cleanup(stage.DropDeadLetters(r.system)) // as a host does, for who sends to an applier that has gone
 	born := make(chan *actor.PID, 1)
 	r.parent = r.system.Root.Spawn(stage.Props(s, func() actor.Actor {
 		return actor.ReceiveFunc(func(c actor.Context) {

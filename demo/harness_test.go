@@ -56,8 +56,26 @@ type process struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	lines  chan string // of stdout; closed at its end
-	stderr bytes.Buffer
+	stderr transcript
 	exited chan struct{}
+}
+
+// A transcript is what a process has written; it may be read while the process writes on.
+type transcript struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (w *transcript) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+func (w *transcript) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
 }
 
 // launch starts the demo. It is killed when the test ends, and what it logged is shown if the test failed.

@@ -90,13 +90,18 @@ func (s *Sim) reaches(height *int, n, limit int, what string, where raft.NodeID)
 // boundMailboxes: an actor may be suspended, stopping or slow, and its node may be paused; others go on sending to it. What clients and operators ask
 // is all in the mailboxes of groups then, asked once a client's timeout and node. Else one node at most has all that a leader's pace allows.
 func (s *Sim) boundMailboxes() {
+	groups := 1 + len(s.neighbours)
+	usual := groups * (s.limits.messages + 2*perLink) // senders, the persister and the heartbeat serve all groups of a host
 	total, longest, mostHanded := 0, 0, 0
 	queue, handed, last := 0, 0, ""
+	piled := map[string]bool{} // nodes with an actor that has more before it than is usual
 	s.stage.EachWaiting(func(d stage.Delivery) {
 		if total++; d.Actor != last {
 			queue, handed, last = 0, 0, d.Actor
 		}
-		queue++
+		if queue++; queue > usual {
+			piled[d.Node] = true
+		}
 		longest = max(longest, queue)
 		if _, ok := d.Message.(*applier.Committed); ok {
 			handed++
@@ -110,7 +115,8 @@ func (s *Sim) boundMailboxes() {
 			continue
 		}
 		asked += len(l.open)
-		if l.hung && l.slow(handful) || l.backsOff() {
+		l.behind = l.hung && l.slow(handful) || l.behind && piled[l.stage.Name()]
+		if l.behind || l.backsOff() {
 			asked += whileHung
 		}
 		if l.hang.now > 0 || l.hang.until > 0 && s.clock.Now()-l.hang.until < handful { // nobody stops heartbeats and repeated appends to who is stuck
@@ -118,12 +124,10 @@ func (s *Sim) boundMailboxes() {
 		}
 	}
 	s.reaches(&s.most.Handed, mostHanded, s.limits.orders, "orders wait for one applier", raft.None)
-	groups := 1 + len(s.neighbours)
 	for _, g := range s.neighbours {
 		asked += 2 * g.crowd
 	}
-	// Senders, the persister and the heartbeat serve all groups of a host.
-	s.reaches(&s.most.Queue, longest, asked+groups*(s.limits.messages+2*perLink), "messages wait for one actor", raft.None)
+	s.reaches(&s.most.Queue, longest, asked+usual, "messages wait for one actor", raft.None)
 	s.reaches(&s.most.Waiting, total, asked+groups*(s.limits.messages+2*perLink+perNode*len(s.ids)), "messages wait in mailboxes", raft.None)
 }
 

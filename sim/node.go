@@ -75,6 +75,7 @@ type life struct {
 	holds  []func()             // ends each of them, once
 	freed  time.Duration        // when the last of them ended
 	hung   bool                 // an actor of it has been kept
+	behind bool                 // and has not yet worked off what it was told meanwhile
 	forged map[raft.NodeID]bool // in whose name it was sent what nobody sends
 	failed error                // why the replica is down for good
 

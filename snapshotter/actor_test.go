@@ -181,6 +181,7 @@ func live(t *testing.T) (system *actor.ActorSystem, parent, snap *actor.PID, sai
 	s := stage.NewLive()
 	t.Cleanup(s.Close)
 	system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
+	t.Cleanup(stage.DropDeadLetters(system)) // as a host does
 	said = make(chan any, 100)
 	born := make(chan *actor.PID, 1)
 	network := system.Root.Spawn(stage.Props(s, func() actor.Actor {

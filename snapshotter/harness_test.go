@@ -121,6 +121,7 @@ type node struct {
 func newWorld(t testing.TB, seed uint64, ids ...raft.NodeID) *world {
 	w := &world{t: t, stage: stage.NewSeeded(seed), nodes: map[raft.NodeID]*node{}}
 	w.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
+	t.Cleanup(stage.DropDeadLetters(w.system)) // as a host does
 	for _, id := range ids {
 		w.nodes[id] = &node{id: id, fs: newFS()}
 		w.start(id, raft.SnapshotMeta{})

@@ -29,12 +29,12 @@ var binary = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	file := filepath.Join(dir, "demo")
-	args := append([]string{"build", "-o", file}, buildFlags...)
+	built = filepath.Join(dir, "demo")
+	args := append([]string{"build", "-o", built}, buildFlags...)
 	if out, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return file, nil
+	return built, nil
 })
 
 func TestMain(m *testing.M) {
@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 // buildFlags makes the processes watch for races when the tests do.
 var buildFlags []string
 
-// built is the binary, once a test has asked for it.
+// built is the binary, once a test has asked for it; binary alone sets it.
 var built string
 
 // A process is a demo that runs by itself.
@@ -103,7 +103,6 @@ func demoBinary(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	built = file
 	return file
 }
 

@@ -49,6 +49,7 @@ type shot struct {
 	over    bool             // its outcome counts no more: it is known, or it is unknown for good
 	acked   *actors.Proposed // nil: not yet
 	refused bool             // it never happens
+	again   bool             // it was sent once more while nobody knew: that one is refused says nothing of the other
 }
 
 func (s *Sim) newBurster(i int) *burster {
@@ -157,10 +158,10 @@ func (b *burster) told(x *shot, answer any) {
 	default:
 		b.sim.check.fail("requests get the answer to them", "client %d got %T", b.id, answer)
 	}
-	if errors.Is(err, actors.ErrSessionForgotten) {
+	if errors.Is(err, actors.ErrSessionForgotten) && !x.again {
 		b.sim.check.fail("session errors tell the truth", "a write that was sent once is said to be applied already: %v", err)
 	}
-	if err != nil && !errors.Is(err, actors.ErrIndeterminate) {
+	if err != nil && !errors.Is(err, actors.ErrIndeterminate) && !x.again {
 		x.refused = true
 		if r := (request{x.message.Session, x.message.Seq}); fromTheLog(err) {
 			b.sim.check.passOver(r, err)

@@ -10,8 +10,8 @@ import (
 	"github.com/troupe-raft/troupe/actors"
 )
 
-// A volley is a burst under a session: its writes have the numbers from 1 on, and all are under way at once. Each is sent once, so that what
-// is refused never happens. Later some that are not refused are sent again: the session must tell what became of them.
+// A volley is a burst under a session: its writes have the numbers from 1 on, and all are under way at once. What is
+// refused before it is sent again never happens. Later some that are not refused are sent again: the session must tell what became of them.
 type volley struct {
 	*burster
 	session uint64
@@ -74,6 +74,7 @@ func (v *volley) repeat() {
 		if v.sim.finished || x.refused {
 			continue
 		}
+		x.again = true
 		to := v.target()
 		v.travel(func() {
 			if l := to.life; l != nil && l.group != nil {

@@ -37,7 +37,8 @@ type HostConfig struct {
 	// all of whose nodes have moved at once. Those that memberships name later count as ever.
 	ForceAddresses bool
 	// KeepAddresses leaves memberships as they are. By default the leader has them say where a member listens that is not where they say, and is
-	// known by its folder where it says itself, or where Peers had it; else each node names it in MemberStatus.Trouble (*LocationError).
+	// known by its folder where it says itself, or where Peers had it; else each node names it in MemberStatus.Trouble (*LocationError), as
+	// the leader and the node itself do where a tag is another.
 	KeepAddresses bool
 	// TLS, when not nil, serves both directions, and must require and verify the certificates of those who call. A certificate speaks for the
 	// nodes N that its DNS names node-N name: see remote.Config, also for the two switches that allow less. They matter only with TLS.

@@ -42,6 +42,16 @@ func TestNodesAreNamedOnceInAChange(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, m, err)
 		}
 	}
+	at := func(id raft.NodeID, addr string) []raft.Member { return []raft.Member{{ID: id, Addr: addr}} }
+	for name, c := range map[string]Change{
+		"two newcomers":         {AddLearners: append(at(5, "x"), at(6, "x")...)},
+		"one of whom is moved":  {Addresses: at(4, "x"), AddVoters: at(5, "x")},
+		"in a whole membership": {Voters: append(members(1, 2), at(3, "x")...), Learners: at(4, "x")},
+	} {
+		if _, err := c.apply(now, newcomer); !errors.As(err, new(*raft.InvalidChangeError)) || !strings.Contains(err.Error(), "both to be reached at x") {
+			t.Errorf("at one address, %s: %v", name, err)
+		}
+	}
 	whole := Change{Voters: members(1, 2), Learners: members(3), AddVoters: members(5), AddLearners: members(6), Remove: []raft.NodeID{4}}
 	if _, err := (Change{Promote: []raft.NodeID{4}, Remove: []raft.NodeID{3}, Readmit: []raft.NodeID{2}, AddLearners: members(6)}).apply(now, newcomer); err != nil {
 		t.Errorf("what names each once: %v", err)

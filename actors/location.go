@@ -1,8 +1,8 @@
 package actors
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -13,15 +13,30 @@ import (
 // Members move, and memberships say where they were. The transport finds who has moved by its own word, or where the program looked for it before
 // the log said otherwise. The leader then has the membership say what was found (docs/decisions/0025), so that those find it, too, who start later.
 
-// A LocationError: a member is not where the membership says, and the host is to leave it at that (HostConfig.KeepAddresses).
+// A LocationError: the membership says of a member's address or tag what the member does not, and the host is to leave it at that
+// (HostConfig.KeepAddresses).
 type LocationError struct {
-	Peer         raft.NodeID
-	Named, Found string // addresses: the membership's, and where it is connected
+	Peer  raft.NodeID
+	Named raft.Member // as the membership has it
+	Found raft.Member // with the address at which it is connected, and the tag that it says of itself
 }
 
 func (e *LocationError) Error() string {
-	return fmt.Sprintf("node %d listens at %s, and the membership says %s: correct it (ctl set-addr %d %s HTTP, actors.Change.Addresses), or start the node where it was",
-		e.Peer, e.Found, e.Named, e.Peer, e.Found)
+	if e.Found.Addr == e.Named.Addr {
+		return fmt.Sprintf("node %d says that its tag is %s, and the membership says %s: correct it (ctl set-addr %d %s %s, actors.Change.Addresses), or start the node with the other",
+			e.Peer, e.Found.Tag, e.Named.Tag, e.Peer, e.Found.Addr, e.Found.Tag)
+	}
+	return fmt.Sprintf("node %d listens at %s, and the membership says %s: correct it (ctl set-addr %d %s %s, actors.Change.Addresses), or start the node where it was",
+		e.Peer, e.Found.Addr, e.Named.Addr, e.Peer, e.Found.Addr, cmp.Or(e.Found.Tag, "HTTP"))
+}
+
+// misnamed is what is wrong with what the membership says of a member, where nobody is to correct it unasked; nil: nothing. That it has no tag for one is
+// no claim.
+func misnamed(named, found raft.Member) *LocationError {
+	if found.Addr == named.Addr && (found.Tag == named.Tag || named.Tag == "") {
+		return nil
+	}
+	return &LocationError{Peer: named.ID, Named: named, Found: found}
 }
 
 // maxTag bounds the tags that members tell, in bytes.
@@ -31,7 +46,13 @@ const maxTag = 1 << 10
 type locations struct {
 	looked time.Duration          // when it was looked at last
 	self   string                 // leading: where followers are connected to this node
-	tags   map[raft.NodeID]string // leading: what members say is their tag
+	tags   map[raft.NodeID]saying // leading: what members say is their tag
+}
+
+// A saying is a member's word on its tag, which it repeats while the membership says otherwise.
+type saying struct {
+	tag string
+	at  time.Duration // when it was heard last
 }
 
 // locate has the replica look around: to itself, since a change of members is not to come in between what a step did and what follows from it.
@@ -47,6 +68,7 @@ func (r *replica) mayLocate(now time.Duration) {
 
 // locate looks whether members are where the membership says, and what it says of them.
 func (r *replica) locate() {
+	r.forgetTags()
 	wrong, moved := r.misplaced()
 	keep := r.host.cfg.KeepAddresses
 	if keep {
@@ -63,13 +85,7 @@ func (r *replica) locate() {
 // misplaced are the members of which the membership says something wrong, as it should say it. Moved are those that are elsewhere.
 func (r *replica) misplaced() (wrong []raft.Member, moved []raft.NodeID) {
 	for _, m := range r.effective.Membership.Members {
-		right := m
-		if at := r.foundAt(m); at != "" && m.Addr != "" {
-			right.Addr = at
-		}
-		if tag := r.tag(m.ID); tag != "" {
-			right.Tag = tag
-		}
+		right := r.corrected(m)
 		if right == m {
 			continue
 		}
@@ -78,6 +94,26 @@ func (r *replica) misplaced() (wrong []raft.Member, moved []raft.NodeID) {
 		}
 	}
 	return wrong, moved
+}
+
+// corrected is a member as the membership should have it.
+func (r *replica) corrected(m raft.Member) raft.Member {
+	if at := r.foundAt(m); at != "" && m.Addr != "" {
+		m.Addr = at
+	}
+	m.Tag = cmp.Or(r.tag(m.ID), m.Tag)
+	return m
+}
+
+// ownMisplacement is what the membership says wrongly of this node itself, which nobody is to correct unasked: no trouble of this replica's.
+func (r *replica) ownMisplacement(m raft.Member) error {
+	if r.host.locator == nil || !r.host.cfg.KeepAddresses {
+		return nil
+	}
+	if is := misnamed(m, r.corrected(m)); is != nil {
+		return is
+	}
+	return nil
 }
 
 // foundAt is where a member is, if that is known to be elsewhere than where the membership says. Where this node itself is, those know who reach it.
@@ -99,7 +135,16 @@ func (r *replica) tag(id raft.NodeID) string {
 	if id == r.host.cfg.Node {
 		return r.cfg.Tag
 	}
-	return r.locations.tags[id]
+	return r.locations.tags[id].tag
+}
+
+// forgetTags forgets what members said that are heard and say it no more: they were started again with what the membership says.
+func (r *replica) forgetTags() {
+	for id, said := range r.locations.tags {
+		if r.active(id) && r.locations.looked-said.at > 4*r.cfg.ElectionTimeout.Max {
+			delete(r.locations.tags, id)
+		}
+	}
 }
 
 // relocate has the membership say what was found.
@@ -120,16 +165,23 @@ func (r *replica) relocate(wrong []raft.Member, moved []raft.NodeID) {
 	}
 }
 
-// tellMisplaced names who is not where the membership says, until that is over.
+// tellMisplaced names those of whom the membership says something wrong, until that is over.
 func (r *replica) tellMisplaced(wrong []raft.Member) {
+	now := map[raft.NodeID]*LocationError{}
+	for _, found := range wrong {
+		named, _ := r.effective.Membership.Member(found.ID)
+		if is := misnamed(named, found); is != nil && found.ID != r.host.cfg.Node {
+			now[found.ID] = is
+		}
+	}
 	for id, what := range r.troubles {
-		if is, misplaced := what.(*LocationError); misplaced && !slices.ContainsFunc(wrong, func(m raft.Member) bool { return m.ID == id && m.Addr == is.Found }) {
+		if was, misplaced := what.(*LocationError); misplaced && (now[id] == nil || *now[id] != *was) {
 			r.untroubled(id)
 		}
 	}
-	for _, m := range wrong {
-		if named, _ := r.effective.Membership.Member(m.ID); m.ID != r.host.cfg.Node && named.Addr != m.Addr && r.troubles[m.ID] == nil {
-			r.troubled(m.ID, &LocationError{Peer: m.ID, Named: named.Addr, Found: m.Addr})
+	for _, found := range wrong {
+		if is := now[found.ID]; is != nil && r.troubles[found.ID] == nil {
+			r.troubled(found.ID, is)
 		}
 	}
 }
@@ -159,9 +211,9 @@ func (r *replica) toldLocation(from raft.NodeID, l *remote.Location) {
 		r.locations.self = l.Addr
 	case l.Node == from && len(l.Tag) <= maxTag && utf8.ValidString(l.Tag):
 		if r.locations.tags == nil {
-			r.locations.tags = map[raft.NodeID]string{}
+			r.locations.tags = map[raft.NodeID]saying{}
 		}
-		r.locations.tags[from] = l.Tag
+		r.locations.tags[from] = saying{l.Tag, r.now()}
 	}
 }
 

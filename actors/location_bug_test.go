@@ -145,7 +145,7 @@ func TestMovedNodeIsNamed(t *testing.T) {
 			for _, m := range n.group.Status().Members {
 				is := (*actors.LocationError)(nil)
 				if m.ID == moved && errors.As(m.Trouble, &is) {
-					return is.Found == c.addrs[moved] && is.Named == named
+					return is.Found.Addr == c.addrs[moved] && is.Named.Addr == named
 				}
 			}
 			return false
@@ -225,6 +225,52 @@ func TestTagsAreFollowed(t *testing.T) {
 	c.stop(id)
 	c.restart(id)
 	tagged()
+}
+
+// TestWrongTagIsNamed: a host that keeps addresses names whose tag is another than the membership says, at the leader and at that node itself, until one of
+// both is corrected.
+func TestWrongTagIsNamed(t *testing.T) {
+	now := map[raft.NodeID]string{1: "a", 2: "b", 3: "c"}
+	c := newCluster(t, 3, func(c *testCluster) {
+		c.host = func(_ raft.NodeID, cfg *actors.HostConfig) { cfg.KeepAddresses = true }
+		c.config = func(id raft.NodeID, cfg *actors.GroupConfig) {
+			cfg.Tags, cfg.Tag = map[raft.NodeID]string{1: "a", 2: "b", 3: "c"}, now[id]
+		}
+	})
+	// named waits until a node says so of a member, or has nothing to say of anybody.
+	named := func(by, of raft.NodeID) {
+		t.Helper()
+		n := c.nodes[by]
+		await(t, fmt.Sprintf("node %d says so of node %d", by, of), func() bool {
+			for _, m := range n.group.Status().Members {
+				is := (*actors.LocationError)(nil)
+				if wrong := errors.As(m.Trouble, &is) && is.Found.Tag == now[m.ID] && strings.Contains(is.Error(), "says that its tag is "+now[m.ID]); wrong != (m.ID == of) {
+					return false
+				}
+			}
+			return n.group.Status().Trouble == nil
+		})
+	}
+	restart := func(id raft.NodeID, tag string) {
+		now[id] = tag
+		c.stop(id)
+		c.restart(id)
+	}
+	c.converge(c.fill("a", 5))
+	id := c.follower().id
+	right := now[id]
+	restart(id, "wrong")
+	named(c.leader().id, id)
+	named(id, id)
+	restart(id, right)
+	named(c.leader().id, raft.None)
+	named(id, raft.None)
+
+	restart(id, "meant")
+	named(c.leader().id, id)
+	c.change(actors.Change{Addresses: []raft.Member{{ID: id, Tag: "meant"}}})
+	named(c.leader().id, raft.None)
+	named(id, raft.None)
 }
 
 // TestUnreachableAddressesAreRefused: at 0.0.0.0 or without a port nobody is reached, whoever says so.

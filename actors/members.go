@@ -91,7 +91,8 @@ func (h *Host) reachable(c Change) error {
 	return nil
 }
 
-// once refuses a change that says of one node more than once what is to become of it: one of the two is a slip, and nobody knows which.
+// once refuses a change that says of one node more than once what is to become of it, or of two that they are at one place: one of the two is a slip, and
+// nobody knows which.
 func (c Change) once() error {
 	where := map[raft.NodeID]string{}
 	for _, list := range []struct {
@@ -107,6 +108,13 @@ func (c Change) once() error {
 			}
 			where[id] = list.name
 		}
+	}
+	there := map[string]raft.NodeID{}
+	for _, m := range slices.Concat(c.Voters, c.Learners, c.AddVoters, c.AddLearners, c.Addresses) {
+		if first, named := there[m.Addr]; named && m.Addr != "" {
+			return &raft.InvalidChangeError{Reason: fmt.Sprintf("nodes %d and %d are both to be reached at %s: one of the two is mistyped", first, m.ID, m.Addr)}
+		}
+		there[m.Addr] = m.ID
 	}
 	return nil
 }

@@ -54,6 +54,9 @@ func (r *replica) memberStatus() []MemberStatus {
 	out := make([]MemberStatus, 0, len(m.Members))
 	for _, member := range m.Members {
 		ms := MemberStatus{Member: member, Voter: slices.Contains(m.Voters, member.ID) || slices.Contains(m.Outgoing, member.ID), Trouble: r.troubles[member.ID]}
+		if member.ID == r.host.cfg.Node && ms.Trouble == nil {
+			ms.Trouble = r.ownMisplacement(member)
+		}
 		ms.Doubt = r.node.InDoubt(member.ID)
 		if r.leader.Role == raft.Leader {
 			match, _, _ := r.node.Follower(member.ID)

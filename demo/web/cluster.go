@@ -46,6 +46,9 @@ func (s *Server) members(r *http.Request) reply {
 		return s.refusal(err)
 	}
 	return s.lead(s.request(r, text, func(ctx context.Context) (any, error) {
+		if err := served(s.Group.Status(), change); err != nil {
+			return nil, err
+		}
 		m, err := s.Group.ChangeMembers(ctx, change)
 		if err != nil {
 			return nil, err
@@ -57,6 +60,32 @@ func (s *Server) members(r *http.Request) reply {
 		}
 		return out, nil
 	}))
+}
+
+// served refuses an HTTP address at which another member answers, as far as a leader can tell, unless by force: the rules know nothing of those.
+func served(st actors.Status, c actors.Change) error {
+	if c.Force || st.Role != raft.Leader {
+		return nil
+	}
+	named := slices.Concat(c.Voters, c.Learners, c.AddVoters, c.AddLearners, c.Addresses)
+	leaves := func(o raft.NodeID) bool { // its HTTP address, or the cluster
+		i := slices.IndexFunc(named, func(m raft.Member) bool { return m.ID == o })
+		return slices.Contains(c.Remove, o) || i < 0 && len(c.Voters) > 0 || i >= 0 && named[i].Tag != ""
+	}
+	for i, m := range named {
+		if m.Tag == "" {
+			continue
+		}
+		if j := slices.IndexFunc(named[:i], func(o raft.Member) bool { return o.Tag == m.Tag }); j >= 0 {
+			return malformed("http: nodes %d and %d are both to be asked at %s", named[j].ID, m.ID, m.Tag)
+		}
+		for _, o := range st.Members {
+			if o.Tag == m.Tag && o.ID != m.ID && (o.Active || o.ID == st.Node) && !leaves(o.ID) {
+				return &fault{status: http.StatusConflict, words: fmt.Sprintf("http: node %d is to be asked at %s, where node %d answers: is it mistyped? It can be forced", m.ID, m.Tag, o.ID)}
+			}
+		}
+	}
+	return nil
 }
 
 // changeOf reads a membership change: exactly one of add, remove, promote, change, address and readmit, beside which force and based_on may stand.

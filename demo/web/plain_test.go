@@ -27,7 +27,8 @@ var jargon = regexp.MustCompile(`\b(actors|raft|remote|persister|net/http|http|t
 func TestAPINamesAreNotShown(t *testing.T) {
 	for _, trouble := range []error{
 		&actors.IdentityError{Peer: 2, By: 1, Standing: raft.Wiped}, &actors.IdentityError{Peer: 2, By: 1, Standing: raft.Cloned}, &actors.IdentityError{Peer: 2, By: 1, Standing: raft.Older},
-		&actors.LocationError{Peer: 2, Named: "a:1", Found: "b:1"}, &actors.NoAddressError{Peer: 2}, &actors.FoundersError{Peer: 2},
+		&actors.LocationError{Peer: 2, Named: raft.Member{ID: 2, Addr: "a:1"}, Found: raft.Member{ID: 2, Addr: "b:1"}},
+		&actors.LocationError{Peer: 2, Named: raft.Member{ID: 2, Addr: "a:1", Tag: "a:2"}, Found: raft.Member{ID: 2, Addr: "a:1", Tag: "b:2"}}, &actors.NoAddressError{Peer: 2}, &actors.FoundersError{Peer: 2},
 		fmt.Errorf("raft: %w", &actors.FoundersError{Peer: 2}),
 	} {
 		f := newFake(1, 1)

@@ -370,6 +370,32 @@ func TestMembershipChanges(t *testing.T) {
 	}
 }
 
+// TestHTTPAddressOfAnotherIsRefused: nobody is to be asked where another member answers, unless that one leaves it, or by force.
+func TestHTTPAddressOfAnotherIsRefused(t *testing.T) {
+	f := newFake(1, 1)
+	f.change = func(actors.Change) error { return nil }
+	for i, tag := range []string{"a:1", "a:2", "a:3"} {
+		f.status.Members = append(f.status.Members, actors.MemberStatus{Member: raft.Member{ID: raft.NodeID(i + 1), Tag: tag}, Voter: true, Active: i == 1})
+	}
+	at := serve(t, f, nil)
+	for text, want := range map[string]int{
+		`{"add":{"id":4,"raft":"b:1","http":"a:1","learner":true}}`:                                       409, // this node
+		`{"add":{"id":4,"raft":"b:1","http":"a:2","learner":true}}`:                                       409,
+		`{"add":{"id":4,"raft":"b:1","http":"a:3","learner":true}}`:                                       200, // which is down
+		`{"add":{"id":4,"raft":"b:1","http":"a:2","learner":true},"force":true}`:                          200,
+		`{"address":{"id":3,"raft":"b:1","http":"a:2"}}`:                                                  409,
+		`{"address":{"id":2,"raft":"b:1","http":"a:2"}}`:                                                  200, // its own
+		`{"change":{"voters":[1,2,{"id":4,"raft":"b:1","http":"a:2"}]}}`:                                  409,
+		`{"change":{"voters":[1,3,{"id":4,"raft":"b:1","http":"a:2"}]}}`:                                  200, // in its place
+		`{"change":{"voters":[1,{"id":2,"raft":"b:2","http":"b:2"},{"id":4,"raft":"b:1","http":"a:2"}]}}`: 200,
+		`{"change":{"voters":[1,{"id":5,"raft":"b:2","http":"b:2"},{"id":4,"raft":"b:1","http":"b:2"}]}}`: 400,
+	} {
+		if got := ask(t, "POST", at+"/v1/members", text); got.status != want || want == 409 && !strings.Contains(got.body, "where node") {
+			t.Errorf("%s: %d %s, want %d", text, got.status, got.body, want)
+		}
+	}
+}
+
 // TestOtherSites turns away what a browser sends for somebody else's page.
 func TestOtherSites(t *testing.T) {
 	at := serve(t, newFake(1, 1), nil)

@@ -14,6 +14,7 @@ var remedies = strings.NewReplacer(
 	", actors.Change.Readmit)", ")",
 	", actors.Change.Addresses)", ")",
 	", HostConfig.Cluster)", ")",
+	"says that its tag is", "says that its HTTP address is",
 	"give it in HostConfig.Peers, GroupConfig.Addrs, the change that adds it, or by Host.SetPeer", "say where it is (ctl set-addr)",
 	"name it in GroupConfig.Members", "list it in the file without join",
 	"give GroupConfig.Members the same on every founder, leave it empty on a node", "list the same nodes without join in the file of every founder, and give join = true to a node",

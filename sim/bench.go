@@ -62,6 +62,7 @@ var benches = []struct {
 	{"nodes were founded with others", (*bench).strangeFounders},
 	{"members are elsewhere", (*bench).movedMembers},
 	{"members are elsewhere, and memberships are kept", (*bench).keptAddresses},
+	{"tags are kept as they are", (*bench).keptTags},
 	{"a member is taken out", (*bench).removedMember},
 	{"a member has no address", (*bench).noAddress},
 	{"a log's stamps fall", (*bench).stampedLow},

@@ -115,6 +115,26 @@ func (b *bench) keptAddresses() {
 	b.demand(err != nil && strings.Contains(err.Error(), "Addrs: node 2"), "a group with a member that nobody reaches is told %v", err)
 }
 
+// keptTags: such a host names whose tag the membership has wrong, itself included, as long as they say so. Who has no tag there is no mistake.
+func (b *bench) keptTags() {
+	b.hosts = func(c *actors.HostConfig) { c.KeepAddresses = true }
+	defer func() { b.hosts = nil }()
+	h := b.putHost(&image{}, newTree(), nil, func(c *actors.GroupConfig) {
+		addressed(c)
+		c.Tags = map[raft.NodeID]string{1: "1", 2: "2"}
+	})
+	h.leads()
+	h.hears(2, &remote.Location{Node: 2, Tag: "two"})
+	h.hears(3, &remote.Location{Node: 3, Tag: "three"})
+	h.goesOn(time.Second, 2, 3)
+	wrong := (*actors.LocationError)(nil)
+	b.demand(errors.As(h.member(2).Trouble, &wrong) && strings.Contains(wrong.Error(), "set-addr 2 b two"), "of another's wrong tag it says %v", h.member(2).Trouble)
+	b.demand(errors.As(h.member(1).Trouble, &wrong) && wrong.Found.Tag == "one" && h.group.Status().Trouble == nil, "of its own it says %v", h.member(1).Trouble)
+	b.demand(h.member(3).Trouble == nil, "of a tag that the membership has not it says %v", h.member(3).Trouble)
+	h.goesOn(3*time.Second, 2, 3)
+	b.demand(h.member(2).Trouble == nil, "of who says so no more it says %v", h.member(2).Trouble)
+}
+
 // removedMember: who is told that it was taken out rests, says so, and takes part again once a leader is heard.
 func (b *bench) removedMember() {
 	h := b.putHost(&image{}, newTree(), nil, nil)

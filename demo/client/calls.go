@@ -104,7 +104,7 @@ func (c *Client) write(ctx context.Context, q request) error {
 		var opened api.Session
 		// A session whose opening was not heard of expires unused.
 		if err := c.do(ctx, request{method: "POST", path: "/v1/session", out: &opened, safe: true}); err != nil {
-			return err
+			return unopened(err)
 		}
 		c.session, c.seq = opened.Session, 0
 	}
@@ -115,6 +115,17 @@ func (c *Client) write(ctx context.Context, q request) error {
 		c.session = ""
 	}
 	return err
+}
+
+// unopened is why a write was never sent: whatever became of its session, nothing was written.
+func unopened(err error) error {
+	var said *Error
+	if !errors.As(err, &said) || said.Outcome != api.Unknown {
+		return err
+	}
+	told := *said
+	told.Message, told.Outcome = "nothing was written, as no session could be opened for it: "+said.Message, api.Refused
+	return &told
 }
 
 // Close ends the session, if one is open. The client may be used again.

@@ -313,25 +313,3 @@ func TestSilentNodesAreNamed(t *testing.T) {
 		t.Error("the reason is lost")
 	}
 }
-
-// A node that knows no leader says so when the time that it was given is over: in time for another to be asked.
-func TestLateRefusalIsHeard(t *testing.T) {
-	lonely := newNode(t, func(_ int, r *http.Request) (int, string) {
-		wait, err := time.ParseDuration(r.Header.Get(api.HeaderTimeout))
-		if err != nil {
-			t.Error(err)
-		}
-		time.Sleep(wait)
-		return 503, `{"error":"no leader within the deadline","outcome":"refused"}`
-	})
-	for _, timeout := range []time.Duration{800 * time.Millisecond, 200 * time.Millisecond} {
-		other := newNode(t, ok(`{"voters":[1]}`))
-		if _, err := dial(t, Config{Timeout: timeout}, lonely, other).ChangeMembers(t.Context(), api.Change{}); err != nil {
-			t.Errorf("%v: %v", timeout, err)
-		}
-		var said *Error
-		if err := dial(t, Config{Timeout: timeout}, lonely).Transfer(t.Context(), 2); !errors.As(err, &said) || said.Outcome != api.Refused {
-			t.Errorf("%v: %v, want what the node said", timeout, err)
-		}
-	}
-}

@@ -18,6 +18,7 @@ import (
 // A hanging cluster has nodes that take requests and never answer; the others answer at once. It implements http.RoundTripper.
 type hanging struct {
 	hung  []string
+	late  []string // these refuse when the time that they are given is over
 	began time.Time
 	asked []string // who, and when
 }
@@ -28,8 +29,20 @@ func (h *hanging) RoundTrip(r *http.Request) (*http.Response, error) {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	}
-	return &http.Response{StatusCode: 200, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{},
-		Body: io.NopCloser(strings.NewReader(`{"session":"7","value":"v"}`)), Request: r}, nil
+	status, body := 200, `{"session":"7","value":"v"}`
+	if slices.Contains(h.late, r.URL.Hostname()) {
+		wait, err := time.ParseDuration(r.Header.Get(api.HeaderTimeout))
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-time.After(wait + 10*time.Millisecond): // its answer travels
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+		status, body = 503, `{"error":"no leader within the deadline","outcome":"refused"}`
+	}
+	return &http.Response{StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 }
 
 // ask makes a call, in time that passes when all wait, and says how long it took.
@@ -117,6 +130,35 @@ func TestNobodyWasAsked(t *testing.T) {
 		time.Sleep(time.Second)
 		_, err := h.ask(t, time.Second, func(_ context.Context, c *Client) error { _, err := c.Status(ctx); return err })
 		if len(h.asked) > 0 || !errors.Is(err, context.DeadlineExceeded) || err.Error() != "no node was asked: the time was up" {
+			t.Errorf("asked %v: %v", h.asked, err)
+		}
+	})
+}
+
+// TestLateRefusalIsHeard: a node that knows no leader says so when the time that it was given is over, in time for another to be asked.
+func TestLateRefusalIsHeard(t *testing.T) {
+	for _, timeout := range []time.Duration{200 * time.Millisecond, 800 * time.Millisecond, 10 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			h := &hanging{late: []string{"a"}}
+			if _, err := h.ask(t, timeout, func(ctx context.Context, c *Client) error { _, err := c.ChangeMembers(ctx, api.Change{}); return err }); err != nil {
+				t.Errorf("%v: %v, asked %v", timeout, err, h.asked)
+			}
+			h.late = []string{"a", "b", "c"}
+			var said *Error
+			if _, err := h.ask(t, timeout, repeatable["transfer"]); !errors.As(err, &said) || said.Outcome != api.Refused {
+				t.Errorf("%v: %v, want what the nodes said", timeout, err)
+			}
+		})
+	}
+}
+
+// TestWithoutASessionNothingIsWritten: that nobody knows whether a session was opened leaves no doubt of the write.
+func TestWithoutASessionNothingIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hanging{hung: []string{"a", "b", "c"}}
+		_, err := h.ask(t, 3*time.Second, repeatable["put"])
+		var e *Error
+		if !errors.As(err, &e) || e.Outcome != api.Refused || strings.Contains(err.Error(), "may or may not") || !strings.Contains(err.Error(), "nothing was written") {
 			t.Errorf("asked %v: %v", h.asked, err)
 		}
 	})

@@ -26,6 +26,7 @@ func (r *replica) step(ev raft.Event, blocks []*entry.Block) raft.Effects {
 			r.refuse(in.From, fx.Impossible)
 		} else {
 			r.met(in.From, fx.Stranger)
+			r.hear(in, now)
 		}
 	}
 	r.logVotes(ev, &fx)

@@ -37,18 +37,6 @@ func (r *replica) status() {
 	}
 }
 
-// caughtUp: a leader is known, and what it had committed when first heard is applied here.
-func (r *replica) caughtUp() bool {
-	if r.leader.Leader == raft.None {
-		r.target = 0
-		return false
-	}
-	if r.target == 0 && r.commit.Term == r.leader.Term {
-		r.target = r.commit.Index
-	}
-	return r.target != 0 && r.applied >= r.target
-}
-
 func (r *replica) memberStatus() []MemberStatus {
 	m := r.effective.Membership
 	out := make([]MemberStatus, 0, len(m.Members))

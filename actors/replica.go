@@ -97,7 +97,8 @@ type replica struct {
 	settledAt raft.Index            // where that was set, plus 1
 	removed   raft.Index            // by which this node is no member any more has been told; 0: nothing has
 	toldBack  bool                  // that this node has gone back has been told to the rules
-	target    raft.Index            // what must be applied before the replica counts as caught up
+	target    raft.Index            // leading: what must be applied before the replica counts as caught up
+	lag       lag                   // behind the leader
 }
 
 // daemons are the children of one run of the replica.

@@ -31,7 +31,7 @@ type Status struct {
 	// Trouble is what keeps this replica from doing its part: an *IdentityError, what others say against this node, which is not who they know by its
 	// name; or a *StateLostError. Nil: nothing.
 	Trouble  error
-	CaughtUp bool   // a leader is known and all that it had committed when this replica first heard from it is applied
+	CaughtUp bool   // a leader is known, and this replica keeps up with it: Tuning.CaughtUpWithin
 	Err      error  // why the replica crashed or failed; nil otherwise. Phase says whether that is its end
 	Refused  uint64 // messages of peers that no correct node sends, since the actor was started: see MessageRefused
 	Phase    Phase

@@ -51,6 +51,9 @@ type Tuning struct {
 	// GroupConfig.TrailingEntries; default 16 times SnapshotEvery and TrailingEntries, at least 100,000.
 	KeptEntries int
 
+	// CaughtUpWithin is how long ago the leader may have committed what a follower has yet to apply, for Status.CaughtUp; default 2s.
+	CaughtUpWithin time.Duration
+
 	// Strangers bounds the nodes outside of the membership whose trouble is remembered, each of which is told of once; default 16.
 	Strangers int
 	// Refusals bounds the reasons, for each peer its own, for which messages were refused and that are told; default 64. What is beyond is counted.
@@ -114,6 +117,7 @@ func (t Tuning) withDefaults() Tuning {
 	t.FlushAfter = cmp.Or(t.FlushAfter, 4096)
 	t.GatherTime = cmp.Or(t.GatherTime, 2*time.Millisecond)
 	t.LogBytes = cmp.Or(t.LogBytes, 16<<20)
+	t.CaughtUpWithin = cmp.Or(t.CaughtUpWithin, 2*time.Second)
 	t.Strangers = cmp.Or(t.Strangers, 16)
 	t.Refusals = cmp.Or(t.Refusals, 64)
 	t.Daemons = t.Daemons.or(daemonRestarts)

@@ -2,6 +2,9 @@ package sim
 
 import (
 	"reflect"
+	"slices"
+	"sort"
+	"time"
 
 	"github.com/troupe-raft/troupe/raft"
 )
@@ -15,6 +18,7 @@ func (c *checker) shown(l *life, n *raft.Node) {
 	if err := n.Check(); err != nil {
 		c.fail("the rules' own invariants stand", "node %d: %v", n.ID(), err)
 	}
+	c.keepsUp(l, n)
 	st := n.Status()
 	c.sim.trace.note("node %d is a %v", n.ID(), st.Role)
 	if st.ID != n.ID() || st.Role != n.Role() || st.Term != n.Term() || st.Leader != n.Leader() || st.Commit != n.CommitIndex() ||
@@ -35,4 +39,30 @@ func (c *checker) shown(l *life, n *raft.Node) {
 	if !reflect.DeepEqual(n.Status(), before) {
 		c.fail("a clone shares nothing", "node %d: %+v, before a step of its clone %+v", n.ID(), n.Status(), before)
 	}
+}
+
+// lateness is how late a follower may hear what its leader has committed, and its status tell what it knows, beside twice what it may lag by.
+const lateness = 1500 * time.Millisecond
+
+// keepsUp: who is said to have caught up has applied all that was committed a while ago. A node that did not run, or that was lied to, may say so for longer.
+func (c *checker) keepsUp(l *life, n *raft.Node) {
+	st := l.group.Status()
+	within := max(c.sim.limits.caughtUp, l.node.timeout.Max)
+	if !st.CaughtUp || st.Role == raft.Leader || n.Role() == raft.Leader || l.slow(within) || len(l.forged) > 0 {
+		return
+	}
+	due := c.sim.clock.Now() - 2*within - lateness
+	known := sort.Search(len(c.log), func(i int) bool { return c.log[i].at > due })
+	if st.Applied < raft.Index(known) {
+		c.fail("who has caught up has what was committed", "node %d has applied %d, entry %d was committed %v before", n.ID(), st.Applied, known, c.sim.clock.Now()-c.log[known-1].at)
+	}
+}
+
+// caughtUp reports whether all members that run say that they have caught up.
+func (s *Sim) caughtUp() bool {
+	ids, _ := s.members()
+	return !slices.ContainsFunc(ids, func(id raft.NodeID) bool {
+		n := s.nodes[id]
+		return n.life != nil && !n.gone && n.life.running() && !n.life.group.Status().CaughtUp
+	})
 }

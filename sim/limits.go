@@ -131,7 +131,7 @@ func (c Config) tuning() actors.Tuning {
 		SnapshotPieceBytes: d.below(64, 64<<10), SnapshotBufferBytes: d.below(16, 256<<10),
 		SnapshotRetry: d.span(20*time.Millisecond, 500*time.Millisecond), SnapshotRetries: d.below(1, 20),
 		SnapshotStall: d.span(200*time.Millisecond, 10*time.Minute), SnapshotPause: d.span(10*time.Millisecond, time.Second),
-		SnapshotPauseMax: d.span(time.Second, 5*time.Minute), Strangers: d.below(1, 16),
+		SnapshotPauseMax: d.span(time.Second, 5*time.Minute), Strangers: d.below(1, 16), CaughtUpWithin: drawer{rand.New(rand.NewPCG(c.Seed, 0xca06))}.span(50*time.Millisecond, usualCaughtUp),
 		Daemons: d.restarts(daemonRestarts, 10*time.Millisecond), Crashes: d.restarts(replicaRestarts, 100*time.Millisecond),
 		FollowerMinBytes: d.below(1, raft.DefaultMinBytes), FollowerDelay: d.span(time.Microsecond, raft.DefaultQueueDelay),
 		FollowerMeasure: d.span(time.Millisecond, raft.DefaultMeasureEvery), FollowerAnswer: d.span(time.Millisecond, 10*time.Second),
@@ -167,6 +167,7 @@ const (
 	usualOrders     = 4                           // Committed messages that an applier has not done
 	usualRead       = applier.DefaultReadBytes    // the others read less
 	usualApplyStall = 5 * time.Second             // GroupConfig.ApplyStall
+	usualCaughtUp   = 2 * time.Second             // Tuning.CaughtUpWithin
 	usualFlights    = 4                           // batches of writes on their way to the disk
 	usualWrite      = 4 << 20                     // bytes at which such a batch is full
 )
@@ -213,14 +214,19 @@ func (c Config) pacing(id raft.NodeID, life int) pacing {
 }
 
 // A limits is what every replica of the run keeps to, by its configuration or by default.
-type limits struct{ entry, entries, bytes, messages, orders, read, flights, write int }
+type limits struct {
+	entry, entries, bytes, messages, orders, read, flights, write int
+
+	caughtUp time.Duration
+}
 
 func limitsOf(g actors.GroupConfig, h actors.HostTuning) limits {
 	return limits{
 		entry:   cmp.Or(g.MaxEntryBytes, entry.MaxEntry),
 		entries: cmp.Or(g.MaxInflightEntries, usualEntries), bytes: cmp.Or(g.MaxInflightBytes, usualBytes),
 		messages: cmp.Or(g.Tuning.FollowerMessages, usualMessages), orders: cmp.Or(g.Tuning.ApplyQueue, usualOrders),
-		read:    max(cmp.Or(g.Tuning.ApplyReadBytes, usualRead), cmp.Or(g.Tuning.MessageBytes, replication.DefaultMaxMessageBytes)),
-		flights: cmp.Or(h.WritesInFlight, usualFlights), write: cmp.Or(h.WriteBytes, usualWrite),
+		read:     max(cmp.Or(g.Tuning.ApplyReadBytes, usualRead), cmp.Or(g.Tuning.MessageBytes, replication.DefaultMaxMessageBytes)),
+		caughtUp: cmp.Or(g.Tuning.CaughtUpWithin, usualCaughtUp),
+		flights:  cmp.Or(h.WritesInFlight, usualFlights), write: cmp.Or(h.WriteBytes, usualWrite),
 	}
 }

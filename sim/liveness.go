@@ -45,6 +45,7 @@ func (s *Sim) recover() {
 		return !slices.ContainsFunc(s.neighbours, func(g *neighbour) bool { return !g.serves(begun) })
 	})
 	s.demand(finishWithin, "all nodes converge", s.equal)
+	s.demand(finishWithin, "members have caught up, and say so", s.caughtUp)
 	s.demand(finishWithin, "members know each other's starts", s.acquainted)
 	s.demand(finishWithin, "memberships say where members are", s.placed)
 	s.demand(finishWithin, "every request is answered", func() bool { return s.unanswered(nil) == "" })

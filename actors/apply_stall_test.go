@@ -1,8 +1,13 @@
 package actors_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -103,4 +108,64 @@ func TestHungApplyOfASoleVoterIsTold(t *testing.T) {
 		t.Error(err)
 	}
 	await(t, "it says that it is over", func() bool { return n.group.Status().StalledSince.IsZero() })
+}
+
+// slowRestore is a state machine that is restored from a snapshot only once it may be.
+type slowRestore struct {
+	actors.StateMachine
+	may chan struct{}
+}
+
+func (s slowRestore) Restore(r io.Reader) error {
+	if r != nil {
+		<-s.may
+	}
+	return s.StateMachine.Restore(r)
+}
+
+// A replica whose state machine takes long to be restored says that, and not that it is stuck: a restart of the process, which helps there, would begin anew.
+func TestSlowRestoreIsTold(t *testing.T) {
+	var logged syncedBuffer
+	may := make(chan struct{})
+	c := newCluster(t, 1, func(c *testCluster) {
+		c.host = func(_ raft.NodeID, cfg *actors.HostConfig) { cfg.Log = slog.New(slog.NewTextHandler(&logged, nil)) }
+		c.config = func(_ raft.NodeID, cfg *actors.GroupConfig) {
+			machine := cfg.StateMachine
+			cfg.ApplyStall = 50 * time.Millisecond
+			cfg.StateMachine = func() actors.StateMachine { return slowRestore{machine(), may} }
+		}
+	})
+	want := c.fill("a", 5)
+	if _, err := c.leader().group.Snapshot(withDeadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "it begins from the snapshot next time", func() bool { return c.leader().group.Status().Snapshot > 0 })
+	c.stop(1)
+	n := c.restart(1)
+	await(t, "it says that it applies nothing", func() bool { return !n.group.Status().StalledSince.IsZero() })
+	await(t, "it says why", func() bool { return strings.Contains(logged.String(), "still being restored") })
+	if said := logged.String(); strings.Contains(said, "is stuck") {
+		t.Errorf("it says\n%s", said)
+	}
+	close(may)
+	await(t, "it has been restored", func() bool { return n.group.Status().StalledSince.IsZero() })
+	c.converge(want)
+}
+
+// A syncedBuffer is written by one goroutine and read by another.
+type syncedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *syncedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *syncedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }

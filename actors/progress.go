@@ -105,11 +105,20 @@ func (r *replica) stuckApply(to raft.NodeID, now, stuck time.Duration) {
 
 func (r *replica) tellStall(stuck time.Duration) {
 	r.progress.stalled = r.clock.Wall().Add(-stuck)
-	r.log.Warn("the state machine is stuck: nothing was applied for longer than GroupConfig.ApplyStall, although entries are committed. See where it hangs "+
-		"(a dump of all goroutines, SIGQUIT), and restart this process if it does not come back: until then this replica answers nobody who waits for it",
-		"applied", uint64(r.applied), "committed", uint64(r.commit.Index), "stuck", stuck)
+	r.log.Warn(stallWords(r.state.begins), "applied", uint64(r.applied), "committed", uint64(r.commit.Index), "stuck", stuck)
 	r.publish()
 	r.host.announce(&ApplyStalled{Node: r.host.cfg.Node, Group: r.cfg.Group, Index: r.applied, Since: r.progress.stalled})
+}
+
+// stallWords are what is said of a state machine that applies nothing. To be restored from a snapshot takes as long as the snapshot is large, and anew
+// after a restart.
+func stallWords(restored bool) string {
+	if restored {
+		return "the state machine is still being restored from a snapshot, for longer than GroupConfig.ApplyStall: until that is done this replica applies " +
+			"nothing and answers nobody who waits for it. Wait; to restart this process would begin it anew"
+	}
+	return "the state machine is stuck: nothing was applied for longer than GroupConfig.ApplyStall, although entries are committed. See where it hangs " +
+		"(a dump of all goroutines, SIGQUIT), and restart this process if it does not come back: until then this replica answers nobody who waits for it"
 }
 
 // tellProgress has the rules know how far the state machine has come, for the answer to a heartbeat.

@@ -202,7 +202,7 @@ func (r *replica) beginAgain(meta raft.SnapshotMeta) {
 
 // beginApplier is the applier's order to start from a snapshot, or from nothing.
 func (r *replica) beginApplier(meta raft.SnapshotMeta) *applier.Begin {
-	r.state.ordered = meta.Index
+	r.state.ordered, r.state.begins = meta.Index, meta.Index > 0
 	b := &applier.Begin{Meta: meta}
 	if meta.Index > 0 {
 		fs, dir, buffer := r.host.fs, r.host.snapshotDir(r.cfg.Group), r.cfg.Tuning.SnapshotBufferBytes
@@ -214,6 +214,7 @@ func (r *replica) beginApplier(meta raft.SnapshotMeta) *applier.Begin {
 // begun: the state machine stands at the snapshot.
 func (r *replica) begun(m *applier.Begun) {
 	r.progressTo(m.Index)
+	r.state.begins = r.state.begins && m.Index != r.state.ordered
 	if m.Index == r.beginning { // what the applier had been given before it has done or given up
 		r.beginning, r.inApplier = 0, 0
 		r.handOver()

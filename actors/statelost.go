@@ -33,6 +33,7 @@ type state struct {
 	ordered   raft.Index      // of the latest snapshot that the applier was told to begin from
 	lost      *StateLostError // nil: it has, or is about to
 	restoring bool            // it is lost, and the applier was told to begin from another snapshot
+	begins    bool            // the applier was told to begin from a snapshot, and has not
 }
 
 // waits says that there is nothing to begin from.

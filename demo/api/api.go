@@ -165,7 +165,7 @@ type Change struct {
 	Readmit *uint64    `json:"readmit,omitempty"` // a member that runs on another folder than before comes back as a learner
 	// Force takes a change whose new voters are not known to be alive and to have caught up.
 	Force bool `json:"force,omitempty"`
-	// BasedOn refuses the change if the members were changed after this index: the commit of a Status, say. 0: any.
+	// BasedOn refuses the change if the members were changed after this index: the commit of a Status, say. 0, which is not sent: any.
 	BasedOn uint64 `json:"based_on,omitempty"`
 }
 

@@ -98,6 +98,12 @@ func changeOf(text []byte) (out actors.Change, err error) {
 	if err := decodeFields(text, fields, &in, nil, changeFields); err != nil {
 		return out, err
 	}
+	if based, given := fields["based_on"]; given && (isNull(based) || in.BasedOn == 0) {
+		return out, malformed("based_on: want the index, above 0, at which the members were looked at; without it the change counts whatever they are by now")
+	}
+	if force, given := fields["force"]; given && isNull(force) {
+		return out, malformed("force: want true or false, got null")
+	}
 	delete(fields, "force")
 	delete(fields, "based_on")
 	if len(fields) != 1 {

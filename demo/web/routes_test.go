@@ -362,10 +362,24 @@ func TestMembershipChanges(t *testing.T) {
 		`{"change":{"voters":[1,{"id":2,"raft":"b:1","http":"b:2"}],"learners":[3]}}`: {
 			Voters: []raft.Member{{ID: 1}, {ID: 2, Addr: "b:1", Tag: "b:2"}}, Learners: []raft.Member{{ID: 3}}},
 		`{"remove":3,"force":true,"based_on":17}`:              {Remove: []raft.NodeID{3}, Force: true, BasedOn: 17},
-		`{"based_on":0,"change":{"voters":[1]},"force":false}`: {Voters: []raft.Member{{ID: 1}}},
+		`{"based_on":1,"change":{"voters":[1]},"force":false}`: {Voters: []raft.Member{{ID: 1}}, BasedOn: 1},
 	} {
 		if res := ask(t, "POST", at+"/v1/members", text); res.status != 200 || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 			t.Errorf("%s: %d, %+v", text, res.status, got)
+		}
+	}
+}
+
+// TestGuardOfAChangeIsNoneByMistake: a script that knows of no index has 0, or null, and would change whatever the members are by now.
+func TestGuardOfAChangeIsNoneByMistake(t *testing.T) {
+	f := newFake(1, 1)
+	f.change = func(actors.Change) error { t.Error("it is carried out"); return nil }
+	at := serve(t, f, nil)
+	for text, field := range map[string]string{
+		`{"remove":3,"based_on":0}`: "based_on", `{"remove":3,"based_on":null}`: "based_on", `{"remove":3,"force":null}`: "force",
+	} {
+		if got := ask(t, "POST", at+"/v1/members", text); got.status != 400 || !strings.Contains(got.body, field+":") {
+			t.Errorf("%s: %d %s", text, got.status, got.body)
 		}
 	}
 }

@@ -18,13 +18,13 @@ import (
 type LocationError struct {
 	Peer  raft.NodeID
 	Named raft.Member // as the membership has it
-	Found raft.Member // with the address at which it is connected, and the tag that it says of itself
+	Found raft.Member // with the address at which it is connected, and the tag that it says of itself; empty: not known
 }
 
 func (e *LocationError) Error() string {
-	if e.Found.Addr == e.Named.Addr {
+	if e.Found.Addr == "" || e.Found.Addr == e.Named.Addr {
 		return fmt.Sprintf("node %d says that its tag is %s, and the membership says %s: correct it (ctl set-addr %d %s %s, actors.Change.Addresses), or start the node with the other",
-			e.Peer, e.Found.Tag, e.Named.Tag, e.Peer, e.Found.Addr, e.Found.Tag)
+			e.Peer, e.Found.Tag, e.Named.Tag, e.Peer, cmp.Or(e.Found.Addr, "RAFT"), e.Found.Tag)
 	}
 	return fmt.Sprintf("node %d listens at %s, and the membership says %s: correct it (ctl set-addr %d %s %s, actors.Change.Addresses), or start the node where it was",
 		e.Peer, e.Found.Addr, e.Named.Addr, e.Peer, e.Found.Addr, cmp.Or(e.Found.Tag, "HTTP"))
@@ -33,7 +33,9 @@ func (e *LocationError) Error() string {
 // misnamed is what is wrong with what the membership says of a member, where nobody is to correct it unasked; nil: nothing. That it has no tag for one is
 // no claim.
 func misnamed(named, found raft.Member) *LocationError {
-	if found.Addr == named.Addr && (found.Tag == named.Tag || named.Tag == "") {
+	addr := found.Addr == named.Addr || found.Addr == ""
+	tag := found.Tag == named.Tag || found.Tag == "" || named.Tag == ""
+	if addr && tag {
 		return nil
 	}
 	return &LocationError{Peer: named.ID, Named: named, Found: found}
@@ -110,7 +112,11 @@ func (r *replica) ownMisplacement(m raft.Member) error {
 	if r.host.locator == nil || !r.host.cfg.KeepAddresses {
 		return nil
 	}
-	if is := misnamed(m, r.corrected(m)); is != nil {
+	found := r.corrected(m)
+	if found.Addr == m.Addr && r.host.locator.Advertised() != m.Addr { // where others reach it they know better
+		found.Addr = ""
+	}
+	if is := misnamed(m, found); is != nil {
 		return is
 	}
 	return nil
@@ -170,6 +176,9 @@ func (r *replica) tellMisplaced(wrong []raft.Member) {
 	now := map[raft.NodeID]*LocationError{}
 	for _, found := range wrong {
 		named, _ := r.effective.Membership.Member(found.ID)
+		if r.leader.Role != raft.Leader { // whom nobody has told of tags
+			found.Tag = ""
+		}
 		if is := misnamed(named, found); is != nil && found.ID != r.host.cfg.Node {
 			now[found.ID] = is
 		}

@@ -67,7 +67,7 @@ func (u Unready) String() string {
 	case u.Why == Taken:
 		return fmt.Sprintf("server %d is to be reached at the address where server %d answers", u.ID, u.By)
 	case u.Why >= Doubted:
-		return fmt.Sprintf("server %d is to vote but "+[...]string{"has gone back and is not trusted yet", stateless, "is not ready"}[min(u.Why-Doubted, 2)], u.ID)
+		return fmt.Sprintf("server %d is to vote but "+[...]string{"has gone back and is not trusted yet: it will be by itself, once it has caught up", stateless, "is not ready"}[min(u.Why-Doubted, 2)], u.ID)
 	case u.Silence < 0:
 		return fmt.Sprintf("server %d has never answered this leader", u.ID)
 	}

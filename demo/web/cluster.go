@@ -2,14 +2,18 @@ package web
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/demo/api"
+	"github.com/troupe-raft/troupe/demo/words"
 	"github.com/troupe-raft/troupe/raft"
 )
 
@@ -46,7 +50,11 @@ func (s *Server) members(r *http.Request) reply {
 		return s.refusal(err)
 	}
 	return s.lead(s.request(r, text, func(ctx context.Context) (any, error) {
-		if err := served(s.Group.Status(), change); err != nil {
+		status := s.Group.Status()
+		if err := served(status, change); err != nil {
+			return nil, err
+		}
+		if err := s.found(ctx, r, status, change); err != nil {
 			return nil, err
 		}
 		m, err := s.Group.ChangeMembers(ctx, change)
@@ -84,6 +92,54 @@ func served(st actors.Status, c actors.Change) error {
 				return &fault{status: http.StatusConflict, words: fmt.Sprintf("http: node %d is to be asked at %s, where node %d answers: is it mistyped? It can be forced", m.ID, m.Tag, o.ID)}
 			}
 		}
+	}
+	return nil
+}
+
+// findTime bounds the wait for a node that is asked who it is.
+const findTime = time.Second
+
+// found refuses another HTTP address for a member that takes part but does not answer there, unless by force: it is mistyped, or the node is still to be
+// started so.
+func (s *Server) found(ctx context.Context, r *http.Request, st actors.Status, c actors.Change) error {
+	if c.Force || st.Role != raft.Leader {
+		return nil
+	}
+	for _, m := range c.Addresses {
+		i := slices.IndexFunc(st.Members, func(o actors.MemberStatus) bool {
+			return o.ID == m.ID && o.Tag != m.Tag && (o.Active || o.ID == st.Node)
+		})
+		if i < 0 || m.Tag == "" {
+			continue
+		}
+		if err := s.asks(ctx, r, m); err != nil {
+			return &fault{status: http.StatusConflict, words: fmt.Sprintf("http: node %d takes part, and does not answer at %s: %v. Is it mistyped? Else start the node with it first, or force the change",
+				m.ID, m.Tag, err)}
+		}
+	}
+	return nil
+}
+
+// asks has a member say at its HTTP address who it is.
+func (s *Server) asks(ctx context.Context, r *http.Request, m raft.Member) error {
+	ctx, cancel := context.WithTimeout(ctx, findTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Scheme+"://"+m.Tag+"/v1/status", nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", r.Header.Get("Authorization"))
+	answer, err := s.Transport.RoundTrip(req)
+	if err != nil {
+		return errors.New(words.Connection(err))
+	}
+	defer answer.Body.Close()
+	var is api.Status
+	if err := json.NewDecoder(io.LimitReader(answer.Body, maxOrder)).Decode(&is); err != nil || answer.StatusCode != http.StatusOK {
+		return errors.New("what answers there is no node of this cluster")
+	}
+	if is.Node != uint64(m.ID) {
+		return fmt.Errorf("node %d answers there", is.Node)
 	}
 	return nil
 }

@@ -68,8 +68,11 @@ func TestBrokenConnectionsInWords(t *testing.T) {
 		"has run out, or is not valid yet":        &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}},
 	} {
 		for _, unknown := range []bool{false, true} {
-			out, _ := s.broken(err, unknown)
+			out, _ := s.broken(err, unknown, actors.Status{Leader: 3}, "h:1")
 			var said api.Error
+			if dialed := (*net.OpError)(nil); !unknown && errors.As(err, &dialed) && dialed.Op == "dial" && !strings.Contains(string(out.body), "node 3, cannot be reached at http://h:1: ") {
+				t.Errorf("%v became %s: where was it asked?", err, out.body)
+			}
 			if json.Unmarshal(out.body, &said) != nil || !strings.Contains(said.Error, strings.TrimSpace(want)) || jargon.MatchString(said.Error) {
 				t.Errorf("%v became %s, want %s", err, out.body, want)
 			}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -406,6 +408,43 @@ func TestHTTPAddressOfAnotherIsRefused(t *testing.T) {
 	} {
 		if got := ask(t, "POST", at+"/v1/members", text); got.status != want || want == 409 && !strings.Contains(got.body, "where node") {
 			t.Errorf("%s: %d %s, want %d", text, got.status, got.body, want)
+		}
+	}
+}
+
+// TestMemberAnswersWhereItIsToBeAsked: of a member that takes part, another HTTP address is refused at which it does not answer.
+func TestMemberAnswersWhereItIsToBeAsked(t *testing.T) {
+	f := newFake(1, 1)
+	f.change = func(actors.Change) error { return nil }
+	at := serve(t, f, func(c *Config) { c.Token = "secret" })
+	two := serve(t, newFake(2, 1), func(c *Config) { c.Token = "secret" })
+	nobody := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(nobody.Close)
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	f.status.Members = []actors.MemberStatus{
+		{Member: raft.Member{ID: 1, Tag: "a:1"}, Voter: true}, {Member: raft.Member{ID: 2, Tag: "a:2"}, Voter: true, Active: true}, {Member: raft.Member{ID: 3, Tag: "a:3"}, Voter: true},
+	}
+	host := func(s *httptest.Server) string { return strings.TrimPrefix(s.URL, "http://") }
+	for _, test := range []struct {
+		id    int
+		http  string
+		force bool
+		want  int
+		words string
+	}{
+		{1, at, false, 200, ""},
+		{1, two, false, 409, "node 2 answers there"},
+		{2, two, false, 200, ""},
+		{2, host(nobody), false, 409, "no node of this cluster"},
+		{2, host(gone), false, 409, "connection refused"},
+		{2, host(gone), true, 200, ""},
+		{2, "a:2", false, 200, ""},      // as it is
+		{3, host(gone), false, 200, ""}, // which is down
+	} {
+		text := fmt.Sprintf(`{"address":{"id":%d,"raft":"b:1","http":%q},"force":%t}`, test.id, test.http, test.force)
+		if got := ask(t, "POST", at+"/v1/members", text, "Authorization: Bearer secret"); got.status != test.want || !strings.Contains(got.body, test.words) {
+			t.Errorf("%s: %d %s, want %d %s", text, got.status, got.body, test.want, test.words)
 		}
 	}
 }

@@ -23,6 +23,7 @@ const retryPause = 5 * time.Millisecond
 type cell struct {
 	size    int // payload bytes
 	clients int
+	work    work
 }
 
 // A sample is what one round measured.
@@ -32,6 +33,15 @@ type sample struct {
 	p99    time.Duration //
 	cpu    float64       // seconds per 100,000 operations
 	allocs float64       // heap objects per operation
+
+	low, high float64 // ops over the rounds; a summary's alone
+
+	// All of these are unknown where the system does not tell.
+	others  float64 // share of the machine's cores that other processes had
+	written float64 // bytes to a voter's disk per payload byte proposed
+	syncs   float64 // flush requests to the disk per operation
+	heap    float64 // bytes held after a collection in the end
+	rss     float64 // bytes of the process in the end, before that
 }
 
 // phases of a round.
@@ -45,9 +55,11 @@ const (
 type load struct {
 	cluster   cluster
 	cell      cell
+	dir       string // on the disk that counts
 	phase     atomic.Int32
 	latencies *latencies
-	acked     atomic.Uint64 // all acknowledged operations, counted when a client ends
+	acked     atomic.Uint64 // all acknowledged writes
+	measured  atomic.Uint64 // those of them that were acknowledged while measuring
 
 	mu     sync.Mutex
 	failed int   // operations
@@ -64,17 +76,23 @@ func measure(ctx context.Context, p peer, c cell, o options) (s sample, err erro
 	// Every round starts with the same heap, whoever ran before.
 	runtime.GC()
 	debug.FreeOSMemory()
-	cl, err := p.start(dir)
+	cl, err := p.start(dir, settings{lease: c.work == lease})
 	if err != nil {
 		return s, fmt.Errorf("start: %w", err)
 	}
 	defer func() { err = errors.Join(err, cl.stop()) }()
-	l := &load{cluster: cl, cell: c, latencies: newLatencies()}
+	l := &load{cluster: cl, cell: c, dir: dir, latencies: newLatencies()}
 	return l.run(ctx, o.warmup, time.Duration(o.seconds*float64(time.Second)))
 }
 
 // run warms up, measures, lets the clients end and verifies what the cluster did.
 func (l *load) run(ctx context.Context, warmup, window time.Duration) (s sample, err error) {
+	if l.cell.work != write { // so that there is something to read
+		if err := l.cluster.propose(make([]byte, l.cell.size)); err != nil {
+			return s, err
+		}
+		l.acked.Add(1)
+	}
 	var clients sync.WaitGroup
 	for i := range l.cell.clients {
 		clients.Go(func() { l.client(i) })
@@ -93,6 +111,9 @@ func (l *load) run(ctx context.Context, warmup, window time.Duration) (s sample,
 	if err != nil {
 		return s, err
 	}
+	s.rss = resident()
+	runtime.GC()
+	s.heap = float64(heapNow())
 	if l.failed > 0 {
 		err = fmt.Errorf("%d operations failed, the first with: %w", l.failed, l.first)
 	}
@@ -104,7 +125,7 @@ func (l *load) window(ctx context.Context, warmup, window time.Duration) (s samp
 	if err := pause(ctx, warmup); err != nil {
 		return s, err
 	}
-	before, err := used()
+	before, err := used(l.dir)
 	if err != nil {
 		return s, err
 	}
@@ -115,7 +136,7 @@ func (l *load) window(ctx context.Context, warmup, window time.Duration) (s samp
 	}
 	l.phase.Store(ending)
 	elapsed := time.Since(start)
-	after, err := used()
+	after, err := used(l.dir)
 	if err != nil {
 		return s, err
 	}
@@ -124,33 +145,62 @@ func (l *load) window(ctx context.Context, warmup, window time.Duration) (s samp
 	if n == 0 {
 		return s, fmt.Errorf("no operation completed in %v", elapsed)
 	}
-	return sample{
-		ops:    n / elapsed.Seconds(),
-		p50:    time.Duration(hist.ValueAtQuantile(50)) * time.Microsecond,
-		p99:    time.Duration(hist.ValueAtQuantile(99)) * time.Microsecond,
-		cpu:    (after.cpu - before.cpu).Seconds() / n * 1e5,
-		allocs: float64(after.allocs-before.allocs) / n,
-	}, nil
+	s = sample{
+		ops:     n / elapsed.Seconds(),
+		p50:     time.Duration(hist.ValueAtQuantile(50)) * time.Microsecond,
+		p99:     time.Duration(hist.ValueAtQuantile(99)) * time.Microsecond,
+		cpu:     (after.cpu - before.cpu).Seconds() / n * 1e5,
+		allocs:  float64(after.allocs-before.allocs) / n,
+		others:  after.others(before, elapsed),
+		written: unknown,
+		syncs:   (after.disk.flushes - before.disk.flushes) / n,
+	}
+	if proposed := float64(l.measured.Load()) * float64(l.cell.size); proposed > 0 {
+		s.written = (after.disk.written - before.disk.written) / voters / proposed
+	}
+	return s, nil
 }
 
-// client sends one operation after the other, each with the same payload, until the round ends.
+// client sends one operation after the other, writes with the same payload, until the round ends.
 func (l *load) client(id int) {
 	data := make([]byte, l.cell.size)
 	random := rand.NewChaCha8([32]byte{byte(id), byte(id >> 8)})
-	_, _ = random.Read(data) // never fails
-	var acked uint64
-	defer func() { l.acked.Add(acked) }()
-	for l.phase.Load() != ending {
+	_, _ = random.Read(data)                     // never fails
+	for n := id; l.phase.Load() != ending; n++ { // from id on, so that not all clients write at once
 		start := time.Now()
-		if err := l.cluster.propose(data); err != nil {
+		do := l.read
+		if l.cell.work.writes(n) {
+			do = func() error { return l.write(data) }
+		}
+		if err := do(); err != nil {
 			l.fail(err)
 			continue
 		}
-		acked++
 		if l.phase.Load() == measuring {
 			l.latencies.record(id, time.Since(start))
 		}
 	}
+}
+
+func (l *load) write(data []byte) error {
+	if err := l.cluster.propose(data); err != nil {
+		return err
+	}
+	l.acked.Add(1)
+	if l.phase.Load() == measuring {
+		l.measured.Add(1)
+	}
+	return nil
+}
+
+// read fails unless it sees all that was acknowledged to any client before it began.
+func (l *load) read() error {
+	known := l.acked.Load()
+	count, err := l.cluster.read(l.cell.work == lease)
+	if err == nil && count < known {
+		err = fmt.Errorf("%w: %d operations, after %d were acknowledged", errStaleRead, count, known)
+	}
+	return err
 }
 
 func (l *load) fail(err error) {

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"errors"
-	"path/filepath"
-	"strconv"
 	"time"
 )
 
@@ -24,58 +21,29 @@ const (
 // etcdPeer is go.etcd.io/raft with asynchronous storage writes, etcd's write-ahead log and a transport of our own.
 type etcdPeer struct{}
 
-func (etcdPeer) name() string { return "etcdraft" }
+func (etcdPeer) name() string     { return "etcdraft" }
+func (etcdPeer) offers(work) bool { return true }
 
-func (etcdPeer) start(dir string) (cluster, error) {
-	c := &etcdCluster{}
-	addresses := map[uint64]string{}
-	for id := uint64(1); id <= voters; id++ {
-		n, err := openEtcd(id, filepath.Join(dir, strconv.FormatUint(id, 10)))
-		if err != nil {
-			return nil, errors.Join(err, c.stop())
-		}
-		c.nodes = append(c.nodes, n)
-		addresses[id] = n.listener.Addr().String()
-	}
-	led := make(chan int, voters) // a voter's place in c.nodes, once it leads
-	for i, n := range c.nodes {
-		campaign := i == 0 // spares the first election timeout
-		n.run(addresses, campaign, func() { led <- i })
-	}
-	deadline := time.NewTimer(startTimeout)
-	defer deadline.Stop()
-	select {
-	case c.leader = <-led:
-		return c, nil
-	case <-deadline.C:
-		return nil, errors.Join(errNoLeader, c.stop())
-	}
+func (p etcdPeer) start(dir string, s settings) (cluster, error) { return launch(p.found(dir, s)) }
+
+func (etcdPeer) found(dir string, s settings) voterSet {
+	return &etcdCluster{dir: dir, listen: func(place int, dir, address string) (*etcdNode, error) {
+		return openEtcd(uint64(place+1), dir, address, s)
+	}}
 }
 
-// etcdCluster proposes to the voter that led first: a round in which another takes over is a failed one.
-type etcdCluster struct {
-	nodes  []*etcdNode
-	leader int
-}
+type etcdCluster = votersOf[*etcdNode]
 
-func (c *etcdCluster) propose(data []byte) error { return c.nodes[c.leader].propose(data) }
+func (n *etcdNode) address() string { return n.listener.Addr().String() }
+func (n *etcdNode) state() *machine { return &n.machine }
+func (n *etcdNode) leads() bool     { return n.led.Load() }
 
-func (c *etcdCluster) machines() []*machine {
-	out := []*machine{&c.nodes[c.leader].machine}
-	for i, n := range c.nodes {
-		if i != c.leader {
-			out = append(out, &n.machine)
-		}
+// join starts the voter. The first of a fresh cluster campaigns at once, which spares the first election timeout.
+func (n *etcdNode) join(addresses []string) error {
+	byID := map[uint64]string{}
+	for i, a := range addresses {
+		byID[uint64(i+1)] = a
 	}
-	return out
-}
-
-func (c *etcdCluster) stop() (err error) {
-	for _, n := range c.nodes {
-		n.halt()
-	}
-	for _, n := range c.nodes {
-		err = errors.Join(err, n.close())
-	}
-	return err
+	n.run(byID, n.fresh && n.id == 1, func() { n.led.Store(true) })
+	return nil
 }

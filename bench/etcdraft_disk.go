@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"go.etcd.io/etcd/server/v3/etcdserver/api/snap"
+	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -33,6 +35,37 @@ func (t *etcdThread[T]) each(ctx context.Context, do func([]T)) {
 		batch = t.take(batch)
 		do(batch)
 	}
+}
+
+// openLog makes the voter's log, or takes over what its folder holds, as etcd does: the newest snapshot that a leader sent, and the entries behind it.
+func (n *etcdNode) openLog(dir string) (err error) {
+	if n.fresh = !wal.Exist(dir); n.fresh {
+		n.wal, err = wal.Create(nil, dir, nil)
+		return err
+	}
+	known, err := wal.ValidSnapshotEntries(nil, dir)
+	if err != nil {
+		return err
+	}
+	from := &walpb.Snapshot{}
+	s, err := n.snaps.LoadNewestAvailable(known)
+	if err == nil {
+		meta := s.GetMetadata()
+		from.Index, from.Term = meta.Index, meta.Term
+		err = errors.Join(n.store.ApplySnapshot(s), n.machine.load(s.GetData()))
+		n.applied.Store(meta.GetIndex())
+	}
+	if err != nil && !errors.Is(err, snap.ErrNoSnapshot) {
+		return err
+	}
+	if n.wal, err = wal.Open(nil, dir, from); err != nil {
+		return err
+	}
+	_, state, entries, err := n.wal.ReadAll()
+	if err != nil {
+		return errors.Join(err, n.wal.Close())
+	}
+	return errors.Join(n.store.SetHardState(state), n.store.Append(entries))
 }
 
 // appendLoop makes entries and votes durable: all MsgStorageAppend that came during one sync share the next.
@@ -96,15 +129,19 @@ func (n *etcdNode) appended(m *raftpb.Message) error {
 	return nil
 }
 
-// applyLoop applies committed entries and answers their proposals.
+// applyLoop applies committed entries, and answers their proposals and the reads that waited for them.
 func (n *etcdNode) applyLoop(led func()) {
 	var fresh, batches []etcdBatch
+	var confirmed, rounds []etcdRound
 	n.applies.each(n.ctx, func(messages []*raftpb.Message) {
+		n.applying.Lock()
+		defer n.applying.Unlock()
 		fresh = n.waiting.take(fresh)
 		batches = append(batches, fresh...)
 		for _, m := range messages {
 			if s := m.GetSnapshot(); s != nil {
 				n.fail(n.machine.load(s.GetData()))
+				n.applied.Store(s.GetMetadata().GetIndex())
 			} else {
 				batches = n.apply(m.GetEntries(), batches)
 			}
@@ -112,7 +149,9 @@ func (n *etcdNode) applyLoop(led func()) {
 				n.send(r)
 			}
 		}
-		if led != nil && n.leads.Load() {
+		confirmed = n.reads.confirmed.take(confirmed)
+		rounds = answerRounds(append(rounds, confirmed...), n.applied.Load())
+		if led != nil && n.leading.Load() {
 			led()
 			led = nil
 		}
@@ -120,6 +159,7 @@ func (n *etcdNode) applyLoop(led func()) {
 	for _, b := range append(batches, n.waiting.take(nil)...) {
 		refuse(b.proposals, errEtcdStopped)
 	}
+	refuseReads(nil, append(rounds, n.reads.confirmed.take(nil)...))
 }
 
 // apply applies entries, answers who waits for them and returns who still waits.
@@ -135,20 +175,33 @@ func (n *etcdNode) apply(entries []*raftpb.Entry, batches []etcdBatch) []etcdBat
 			nudge(n.wake)
 		}
 	}
-	n.fail(n.trim(entries[len(entries)-1].GetIndex()))
+	last := entries[len(entries)-1].GetIndex()
+	n.applied.Store(last)
+	n.fail(n.trim(last))
 	return batches
 }
 
 // trim lets go of applied entries in memory, which the log files keep; a follower that still needs them is sent the machine.
 func (n *etcdNode) trim(applied uint64) error {
 	first, err := n.store.FirstIndex()
-	if err != nil || applied < first+2*etcdKeepLog {
+	if err != nil || n.settings.keep || applied < first+2*etcdKeepLog {
 		return err
 	}
 	if _, err := n.store.CreateSnapshot(applied, n.members, n.machine.save()); err != nil {
 		return err
 	}
 	return n.store.Compact(applied - etcdKeepLog)
+}
+
+// snapshot has followers that need anything below what is applied sent the machine.
+func (n *etcdNode) snapshot() error {
+	n.applying.Lock()
+	defer n.applying.Unlock()
+	applied := n.applied.Load()
+	if _, err := n.store.CreateSnapshot(applied, n.members, n.machine.save()); err != nil {
+		return err
+	}
+	return n.store.Compact(applied)
 }
 
 // answer tells the proposal that waits for the entry's position what became of it, and returns the batches that still wait.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -13,7 +14,8 @@ import (
 
 const (
 	etcdFrameHead = 4        // bytes: the length of the message that follows, little endian
-	etcdMaxFrame  = 64 << 20 // bytes of one message
+	etcdMaxFrame  = 1 << 30  // bytes of one message, which may be a snapshot
+	etcdKeptBuf   = 16 << 20 // bytes of a buffer that is kept: more was for a snapshot
 	etcdReadChunk = 256 << 10
 	etcdRedial    = 20 * time.Millisecond
 )
@@ -55,6 +57,9 @@ func (l *etcdLink) stream(ctx context.Context, conn net.Conn) {
 		}
 		if err != nil {
 			cancel()
+		}
+		if cap(buf) > etcdKeptBuf {
+			buf = nil
 		}
 	})
 	<-closed
@@ -122,8 +127,11 @@ func (n *etcdNode) receive(conn net.Conn) error {
 	buf := make([]byte, 0, etcdReadChunk)
 	var messages []*raftpb.Message
 	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
+		switch {
+		case len(buf) == 0 && cap(buf) > etcdKeptBuf:
+			buf = make([]byte, 0, etcdReadChunk)
+		case len(buf) == cap(buf):
+			buf = slices.Grow(buf, max(etcdFrameHead+int(binary.LittleEndian.Uint32(buf))-len(buf), 1)) // cutFrames has seen that it is not too much
 		}
 		k, err := conn.Read(buf[len(buf):cap(buf)])
 		if err != nil {

@@ -33,6 +33,8 @@ var (
 // connection.
 type etcdNode struct {
 	id       uint64
+	settings settings
+	fresh    bool // its folder was empty
 	raw      *raft.RawNode
 	store    *raft.MemoryStorage // what RawNode reads; the truth is in wal
 	wal      *wal.WAL
@@ -41,6 +43,8 @@ type etcdNode struct {
 	members  *raftpb.ConfState // the founders, for ever
 	snaps    *snap.Snapshotter
 	machine  machine
+	applied  atomic.Uint64 // the machine's index in the log
+	applying sync.Mutex    // held while the machine changes
 
 	wake      chan struct{} // something is in inbox or proposals
 	inbox     queue[*raftpb.Message]
@@ -53,7 +57,9 @@ type etcdNode struct {
 	batches  atomic.Int64    // proposed, not applied
 	accepted []*etcdProposal // stepped, but their Ready has not come yet
 	entries  []*raftpb.Entry // reused for every MsgProp: a leader's Step copies them
-	leads    atomic.Bool     // as the last Ready said
+	leading  atomic.Bool     // as the last Ready said
+	led      atomic.Bool     // has applied an entry as leader
+	reads    etcdReads
 	ctx      context.Context // ends with the voter
 	cancel   context.CancelFunc
 	threads  sync.WaitGroup
@@ -77,11 +83,12 @@ type etcdBatch struct {
 var etcdProposals = sync.Pool{New: func() any { return &etcdProposal{done: make(chan error, 1)} }}
 
 // openEtcd prepares a voter: its log, its listening socket and the RawNode.
-func openEtcd(id uint64, dir string) (n *etcdNode, err error) {
-	n = &etcdNode{id: id, store: raft.NewMemoryStorage(), wake: make(chan struct{}, 1), links: map[uint64]*etcdLink{}}
+func openEtcd(id uint64, dir, address string, s settings) (n *etcdNode, err error) {
+	n = &etcdNode{id: id, settings: s, store: raft.NewMemoryStorage(), wake: make(chan struct{}, 1), links: map[uint64]*etcdLink{}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
-	n.inbox.wake, n.proposals.wake = n.wake, n.wake
+	n.machine.keep = s.keep
 	n.appends, n.applies = newEtcdThread[*raftpb.Message](), newEtcdThread[*raftpb.Message]()
+	n.inbox.wake, n.proposals.wake, n.reads.waiting.wake, n.reads.confirmed.wake = n.wake, n.wake, n.wake, n.applies.woken
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -93,11 +100,25 @@ func openEtcd(id uint64, dir string) (n *etcdNode, err error) {
 	if err := n.store.ApplySnapshot(&raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{ConfState: n.members}}); err != nil {
 		return nil, fmt.Errorf("etcdraft: founding members: %w", err)
 	}
-	n.raw, err = raft.NewRawNode(&raft.Config{
-		ID:                        id,
+	if err := n.openLog(filepath.Join(dir, "wal")); err != nil {
+		return nil, fmt.Errorf("etcd wal: %w", err)
+	}
+	if n.raw, err = raft.NewRawNode(n.config()); err != nil {
+		return nil, errors.Join(fmt.Errorf("etcdraft: %w", err), n.wal.Close())
+	}
+	if n.listener, err = net.Listen("tcp", address); err != nil {
+		return nil, errors.Join(err, n.wal.Close())
+	}
+	return n, nil
+}
+
+func (n *etcdNode) config() *raft.Config {
+	c := &raft.Config{
+		ID:                        n.id,
 		ElectionTick:              etcdElectionTicks,
 		HeartbeatTick:             etcdHeartbeatTicks,
 		Storage:                   n.store,
+		Applied:                   n.applied.Load(),
 		AsyncStorageWrites:        true,
 		MaxSizePerMsg:             etcdMaxSizePerMsg,
 		MaxCommittedSizePerReady:  etcdMaxCommitted,
@@ -106,17 +127,11 @@ func openEtcd(id uint64, dir string) (n *etcdNode, err error) {
 		PreVote:                   true,
 		Logger:                    &raft.DefaultLogger{Logger: log.New(io.Discard, "", 0)},
 		DisableProposalForwarding: true, // entries are reused as soon as Step returns
-	})
-	if err != nil {
-		return nil, fmt.Errorf("etcdraft: %w", err)
 	}
-	if n.wal, err = wal.Create(nil, filepath.Join(dir, "wal"), nil); err != nil {
-		return nil, fmt.Errorf("etcd wal: %w", err)
+	if n.settings.lease {
+		c.ReadOnlyOption = raft.ReadOnlyLeaseBased
 	}
-	if n.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		return nil, errors.Join(err, n.wal.Close())
-	}
-	return n, nil
+	return c
 }
 
 // run starts the voter's goroutines. led is called once, when it first applies an entry as leader.
@@ -148,7 +163,11 @@ func (n *etcdNode) propose(data []byte) error {
 
 // loop owns the RawNode.
 func (n *etcdNode) loop(campaign bool) {
-	tick := time.NewTicker(etcdTick)
+	interval := etcdTick
+	if d := n.settings.election; d > 0 {
+		interval = d / etcdElectionTicks
+	}
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	if campaign {
 		n.fail(n.raw.Campaign())
@@ -162,6 +181,7 @@ func (n *etcdNode) loop(campaign bool) {
 		select {
 		case <-n.ctx.Done():
 			refuse(n.proposals.take(nil), errEtcdStopped)
+			refuseReads(append(n.reads.round, n.reads.waiting.take(nil)...), nil)
 			return
 		case <-tick.C:
 			n.raw.Tick()
@@ -180,6 +200,7 @@ func (n *etcdNode) loop(campaign bool) {
 			proposals = n.proposals.take(proposals)
 			n.step(proposals)
 		}
+		n.startRound()
 	}
 }
 
@@ -209,8 +230,12 @@ func (n *etcdNode) step(proposals []*etcdProposal) {
 // route hands out what a Ready asks for.
 func (n *etcdNode) route(rd raft.Ready) {
 	if rd.SoftState != nil {
-		n.leads.Store(rd.SoftState.RaftState == raft.StateLeader)
+		n.leading.Store(rd.SoftState.RaftState == raft.StateLeader)
+		if !n.leading.Load() {
+			n.endRound(errEtcdNotLeader)
+		}
 	}
+	n.confirm(rd.ReadStates)
 	if k := len(n.accepted); k > 0 {
 		// Nothing was stepped between the proposals and this Ready: they are its last entries.
 		first := rd.Entries[len(rd.Entries)-k]

@@ -19,7 +19,7 @@ func TestEtcdFollowerGetsSnapshot(t *testing.T) {
 	c := &etcdCluster{}
 	addresses := map[uint64]string{}
 	for id := uint64(1); id <= voters; id++ {
-		n, err := openEtcd(id, filepath.Join(dir, strconv.FormatUint(id, 10)))
+		n, err := openEtcd(id, filepath.Join(dir, strconv.FormatUint(id, 10)), anyPort, settings{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,7 @@ func TestEtcdFollowerGetsSnapshot(t *testing.T) {
 }
 
 func TestEtcdFollowerRefusesProposals(t *testing.T) {
-	started, err := etcdPeer{}.start(t.TempDir())
+	started, err := etcdPeer{}.start(t.TempDir(), settings{})
 	if err != nil {
 		t.Fatal(err)
 	}

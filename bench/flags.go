@@ -22,6 +22,8 @@ type options struct {
 	peers   []peer
 	sizes   []int // payload bytes
 	clients []int // operations in flight
+	works   []work
+	quick   bool // quickCells instead of those
 	seconds float64
 	rounds  int
 	warmup  time.Duration
@@ -43,12 +45,23 @@ func parse(args []string, known []peer, stderr io.Writer) (options, error) {
 		seconds = fs.String("seconds", "5", "measured `seconds` of each cell and round")
 		rounds  = fs.String("rounds", "3", "rounds of each cell; the table shows medians, so an odd `number` is best")
 		warmup  = fs.String("warmup", "500ms", "load before each measurement, not counted; a `duration`")
+		doing   = fs.String("work", "write", "comma-separated kinds of `work`: "+strings.Join(workNames, ", "))
 	)
+	fs.BoolVar(&o.quick, "quick", false, "a look at everything in about a minute: few cells, one short round of each")
 	fs.StringVar(&o.dir, "dir", os.TempDir(), "`folder` on a real disk; data goes below it and is removed")
 	fs.StringVar(&o.cpuProfile, "cpuprofile", "", "write a CPU profile of the whole run to `file`")
 	fs.StringVar(&o.memProfile, "memprofile", "", "write an allocation profile of the whole run to `file`")
 	if err := fs.Parse(args); err != nil {
 		return o, quietly(err)
+	}
+	set := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { set[f.Name] = true })
+	if o.quick {
+		for name, value := range map[string]*string{"seconds": seconds, "rounds": rounds, "warmup": warmup} {
+			if !set[name] {
+				*value = quickDefaults[name]
+			}
+		}
 	}
 	var faults []error
 	fault := func(err error) {
@@ -66,6 +79,13 @@ func parse(args []string, known []peer, stderr io.Writer) (options, error) {
 	fault(err)
 	o.clients, err = numbers("clients", *clients, 1, maxClients)
 	fault(err)
+	o.works, err = works(*doing)
+	fault(err)
+	for _, name := range []string{"size", "clients", "work"} {
+		if o.quick && set[name] {
+			fault(fmt.Errorf("-quick has cells of its own: leave out -%s", name))
+		}
+	}
 	o.rounds, err = number("rounds", *rounds, 1, 1000)
 	fault(err)
 	if o.seconds, err = strconv.ParseFloat(*seconds, 64); err != nil || !(o.seconds >= 0.01 && o.seconds <= 3600) {
@@ -76,6 +96,37 @@ func parse(args []string, known []peer, stderr io.Writer) (options, error) {
 	}
 	fault(checkDisk(o.dir))
 	return o, errors.Join(faults...)
+}
+
+// quickDefaults are what -quick makes of flags that are not set.
+var quickDefaults = map[string]string{"seconds": "1", "rounds": "1", "warmup": "200ms"}
+
+// quickCells are what -quick looks at.
+var quickCells = []cell{
+	{128, 1, write}, {128, 64, write}, {128, 1024, write}, {16 << 10, 64, write}, {128, 64, read}, {128, 64, lease}, {128, 64, mixed},
+}
+
+// cells are what the options ask for. Reads alone have no size: they come once for all of them.
+func (o options) cells() (cells []cell) {
+	if o.quick {
+		return quickCells
+	}
+	kinds := o.works
+	if len(kinds) == 0 {
+		kinds = []work{write}
+	}
+	for _, w := range kinds {
+		sizes := o.sizes
+		if w == read || w == lease {
+			sizes = sizes[:1]
+		}
+		for _, size := range sizes {
+			for _, clients := range o.clients {
+				cells = append(cells, cell{size: size, clients: clients, work: w})
+			}
+		}
+	}
+	return cells
 }
 
 var errUsage = errors.New("bench: wrong usage")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,27 @@ func TestParseLists(t *testing.T) {
 		t.Errorf("peers %s", got)
 	}
 	if len(o.sizes) != 2 || o.sizes[1] != 2 || len(o.clients) != 1 || o.clients[0] != 3 || o.seconds != 0.5 || o.rounds != 7 {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestParseWork(t *testing.T) {
+	o, err := parse([]string{"-work", "write,read, lease,mixed", "-size", "1,2", "-clients", "3"}, registry(), &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []cell{{1, 3, write}, {2, 3, write}, {1, 3, read}, {1, 3, lease}, {1, 3, mixed}, {2, 3, mixed}}
+	if got := o.cells(); !slices.Equal(got, want) {
+		t.Errorf("cells %v", got)
+	}
+}
+
+func TestParseQuick(t *testing.T) {
+	o, err := parse([]string{"-quick", "-seconds", "2"}, registry(), &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.seconds != 2 || o.rounds != 1 || o.warmup != 200*time.Millisecond || !slices.Equal(o.cells(), quickCells) {
 		t.Errorf("%+v", o)
 	}
 }
@@ -63,6 +85,8 @@ func TestBadFlagsAreAllNamed(t *testing.T) {
 		"no value":      {args: []string{"-size"}, want: []string{"flag needs an argument"}},
 		"empty list":    {args: []string{"-clients", ""}, want: []string{`-clients: "" is not`}},
 		"too large":     {args: []string{"-size", "1048577"}, want: []string{"is not a whole number from 1 to 1048576"}},
+		"unknown work":  {args: []string{"-work", "write,sleep,rest"}, want: []string{`-work: "sleep" is unknown; known are write, read, lease, mixed`, `"rest" is unknown`}},
+		"quick, cells":  {args: []string{"-quick", "-size", "1", "-work", "read"}, want: []string{"leave out -size", "leave out -work"}},
 		"folder absent": {args: []string{"-dir", file + "/no"}, want: []string{"-dir: stat"}},
 	}
 	for name, test := range tests {

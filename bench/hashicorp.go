@@ -3,16 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/metadb"
 )
 
 // Settings of hashicorp/raft that differ from its defaults; README.md says why.
@@ -26,181 +25,140 @@ const (
 // hashicorpPeer is hashicorp/raft with raft-wal over its own TCP transport.
 type hashicorpPeer struct{}
 
-func (hashicorpPeer) name() string { return "hashicorp" }
+func (hashicorpPeer) name() string       { return "hashicorp" }
+func (hashicorpPeer) offers(w work) bool { return w != lease }
 
-func (hashicorpPeer) start(dir string) (cluster, error) {
-	c := &hashicorpCluster{}
-	leads := make(chan int, 64) // a voter's place in c.nodes, when it becomes leader
-	var members raft.Configuration
-	for i := range voters {
-		n, err := openHashicorp(filepath.Join(dir, strconv.Itoa(i+1)), i)
-		if err != nil {
-			return nil, errors.Join(err, c.stop())
-		}
-		c.nodes = append(c.nodes, n)
-		members.Servers = append(members.Servers, raft.Server{ID: n.config.LocalID, Address: n.transport.LocalAddr()})
-	}
-	for i, n := range c.nodes {
-		if err := n.run(members, func() { leads <- i }); err != nil {
-			return nil, errors.Join(err, c.stop())
-		}
-	}
-	deadline := time.NewTimer(startTimeout)
-	defer deadline.Stop()
-	for {
-		select {
-		case c.leader = <-leads:
-			// The first entry of the leader's term must be applied before clients are measured.
-			if c.nodes[c.leader].raft.Barrier(startTimeout).Error() == nil {
-				return c, nil
-			}
-		case <-deadline.C:
-			return nil, errors.Join(errNoLeader, c.stop())
-		}
-	}
-}
+func (p hashicorpPeer) start(dir string, s settings) (cluster, error) { return launch(p.found(dir, s)) }
 
-// hashicorpCluster proposes to the voter that led first: a round in which another takes over is a failed one.
-type hashicorpCluster struct {
-	nodes  []*hashicorpNode
-	leader int
-}
-
-func (c *hashicorpCluster) propose(data []byte) error {
-	return c.nodes[c.leader].raft.Apply(data, 0).Error()
-}
-
-func (c *hashicorpCluster) machines() []*machine {
-	out := []*machine{&c.nodes[c.leader].machine.machine}
-	for i, n := range c.nodes {
-		if i != c.leader {
-			out = append(out, &n.machine.machine)
-		}
-	}
-	return out
-}
-
-func (c *hashicorpCluster) stop() (err error) {
-	endings := make([]raft.Future, len(c.nodes))
-	for i, n := range c.nodes {
-		if n.raft != nil {
-			endings[i] = n.raft.Shutdown() // all at once, so that none is elected meanwhile
-		}
-	}
-	for i, n := range c.nodes {
-		if endings[i] != nil {
-			err = errors.Join(err, endings[i].Error())
-		}
-		err = errors.Join(err, n.close())
-	}
-	return err
+func (hashicorpPeer) found(dir string, s settings) voterSet {
+	return &votersOf[*hashicorpNode]{dir: dir, listen: func(place int, dir, address string) (*hashicorpNode, error) {
+		return openHashicorp(dir, place, address, s)
+	}}
 }
 
 // hashicorpNode is one voter.
 type hashicorpNode struct {
 	config    *raft.Config
 	log       *wal.WAL
+	meta      *metadb.BoltMetaDB // of log, which does not close it
+	snapshots raft.SnapshotStore
 	transport *raft.NetworkTransport
 	machine   *hashicorpMachine
 	raft      *raft.Raft
-	roles     chan bool
-	ended     chan struct{} // when the watcher of roles has ended; nil before run
+	ending    raft.Future // of a halted voter that has joined
 }
 
 // openHashicorp prepares a voter: its log and its listening socket.
-func openHashicorp(dir string, place int) (*hashicorpNode, error) {
+func openHashicorp(dir string, place int, address string, s settings) (*hashicorpNode, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	quiet := hclog.NewNullLogger()
-	n := &hashicorpNode{config: raft.DefaultConfig(), machine: &hashicorpMachine{}, roles: make(chan bool, 16)}
+	n := &hashicorpNode{config: raft.DefaultConfig(), machine: &hashicorpMachine{}, meta: &metadb.BoltMetaDB{}, snapshots: raft.NewDiscardSnapshotStore()}
+	n.machine.keep = s.keep
 	n.config.LocalID = raft.ServerID(strconv.Itoa(place + 1))
 	n.config.Logger = quiet
-	n.config.NotifyCh = n.roles
 	n.config.BatchApplyCh = true
 	n.config.MaxAppendEntries = hashicorpMaxAppend
 	n.config.NoLegacyTelemetry = true
+	if s.election > 0 {
+		n.config.HeartbeatTimeout, n.config.ElectionTimeout = s.election, s.election
+	}
 	n.config.LeaderLeaseTimeout = n.config.HeartbeatTimeout // a stalled disk is no reason to step down in 500ms
 	n.config.SnapshotInterval = time.Hour
 	n.config.SnapshotThreshold = math.MaxUint64
 	var err error
-	if n.log, err = wal.Open(dir, wal.WithLogger(quiet)); err != nil {
-		return nil, fmt.Errorf("raft-wal: %w", err)
+	if s.keep {
+		n.config.TrailingLogs = 0
+		if n.snapshots, err = raft.NewFileSnapshotStoreWithLogger(dir, 1, quiet); err != nil {
+			return nil, err
+		}
 	}
-	n.transport, err = raft.NewTCPTransportWithConfig("127.0.0.1:0", nil, &raft.NetworkTransportConfig{
+	if n.log, err = wal.Open(dir, wal.WithLogger(quiet), wal.WithMetaStore(n.meta)); err != nil {
+		return nil, errors.Join(fmt.Errorf("raft-wal: %w", err), n.meta.Close())
+	}
+	n.transport, err = raft.NewTCPTransportWithConfig(address, nil, &raft.NetworkTransportConfig{
 		Logger:          quiet,
 		MaxPool:         hashicorpConnections,
 		MaxRPCsInFlight: hashicorpRPCsInRow,
 		Timeout:         10 * time.Second,
 	})
 	if err != nil {
-		return nil, errors.Join(err, n.log.Close())
+		return nil, errors.Join(err, n.log.Close(), n.meta.Close())
 	}
 	return n, nil
 }
 
-// run founds the cluster on this voter and starts it; lead is called whenever it becomes leader.
-func (n *hashicorpNode) run(members raft.Configuration, lead func()) error {
+func (n *hashicorpNode) address() string { return string(n.transport.LocalAddr()) }
+func (n *hashicorpNode) state() *machine { return &n.machine.machine }
+
+// join founds the cluster on this voter, unless its folder has one, and starts it.
+func (n *hashicorpNode) join(addresses []string) error {
 	cached, err := raft.NewLogCache(hashicorpCachedLogs, n.log)
 	if err != nil {
 		return err
 	}
-	snapshots := raft.NewDiscardSnapshotStore()
-	if err := raft.BootstrapCluster(n.config, cached, n.log, snapshots, n.transport, members); err != nil {
-		return fmt.Errorf("bootstrap: %w", err)
-	}
-	if n.raft, err = raft.NewRaft(n.config, n.machine, cached, n.log, snapshots, n.transport); err != nil {
+	existing, err := raft.HasExistingState(cached, n.log, n.snapshots)
+	if err != nil {
 		return err
 	}
-	n.ended = make(chan struct{})
-	go func() {
-		defer close(n.ended)
-		for leads := range n.roles {
-			if leads {
-				lead()
-			}
+	if !existing {
+		var members raft.Configuration
+		for i, a := range addresses {
+			members.Servers = append(members.Servers, raft.Server{ID: raft.ServerID(strconv.Itoa(i + 1)), Address: raft.ServerAddress(a)})
 		}
-	}()
-	return nil
-}
-
-// close frees what a voter that has ended held.
-func (n *hashicorpNode) close() error {
-	if n.ended != nil {
-		close(n.roles) // nobody sends any more
-		<-n.ended
+		if err := raft.BootstrapCluster(n.config, cached, n.log, n.snapshots, n.transport, members); err != nil {
+			return fmt.Errorf("bootstrap: %w", err)
+		}
 	}
-	err := errors.Join(n.transport.Close(), n.log.Close())
-	n.transport.CloseStreams() // Close leaves the pooled connections open, and with them the goroutines at their other ends
+	n.raft, err = raft.NewRaft(n.config, n.machine, cached, n.log, n.snapshots, n.transport)
 	return err
 }
 
-// hashicorpMachine is the state machine as hashicorp/raft wants it. It implements raft.BatchingFSM.
-type hashicorpMachine struct {
-	machine
-	answers []any // all nil: what ApplyBatch returns is read before the next call
-}
-
-func (m *hashicorpMachine) ApplyBatch(logs []*raft.Log) []any {
-	for _, l := range logs {
-		if l.Type == raft.LogCommand {
-			m.apply(l.Data)
-		}
+// leads waits until the first entry of the leader's term is applied. From there on all entries are commands: what was
+// committed until then, the machine has without being told of every index.
+func (n *hashicorpNode) leads() bool {
+	if n.raft.State() != raft.Leader || n.raft.Barrier(startTimeout).Error() != nil {
+		return false
 	}
-	if len(logs) > len(m.answers) {
-		m.answers = make([]any, max(len(logs), hashicorpMaxAppend))
+	n.machine.applied.advance(n.raft.AppliedIndex())
+	return true
+}
+
+func (n *hashicorpNode) propose(data []byte) error { return n.raft.Apply(data, 0).Error() }
+
+// read takes the commit index, has a quorum confirm the leader by heartbeats sent after that, and waits until the machine has
+// applied up to the index.
+func (n *hashicorpNode) read(lease bool) (count uint64, err error) {
+	if lease {
+		return 0, errNotOffered
 	}
-	return m.answers[:len(logs)]
+	point := n.raft.CommitIndex()
+	if err := n.raft.VerifyLeader().Error(); err != nil {
+		return 0, err
+	}
+	if err := n.machine.applied.await(point, drainTimeout); err != nil {
+		return 0, err
+	}
+	return n.machine.count.Load(), nil
 }
 
-func (m *hashicorpMachine) Apply(l *raft.Log) any {
-	m.apply(l.Data)
-	return nil
+func (n *hashicorpNode) snapshot() error { return n.raft.Snapshot().Error() }
+
+func (n *hashicorpNode) halt() {
+	if n.raft != nil {
+		n.ending = n.raft.Shutdown()
+	}
+	_ = n.transport.Close() // which fails never, and close does it again
+	n.transport.CloseStreams()
 }
 
-// errNoSnapshots refuses what the settings rule out.
-var errNoSnapshots = errors.New("snapshots are off in this benchmark")
-
-func (m *hashicorpMachine) Snapshot() (raft.FSMSnapshot, error) { return nil, errNoSnapshots }
-
-func (m *hashicorpMachine) Restore(io.ReadCloser) error { return errNoSnapshots }
+// close frees what a voter that has ended held.
+func (n *hashicorpNode) close() (err error) {
+	if n.ending != nil {
+		err = n.ending.Error()
+	}
+	err = errors.Join(err, n.transport.Close(), n.log.Close(), n.meta.Close())
+	n.transport.CloseStreams() // Close leaves the pooled connections open, and with them the goroutines at their other ends
+	return err
+}

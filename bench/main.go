@@ -36,6 +36,11 @@ func run(args []string, known []peer, stdout, stderr io.Writer) int {
 		if load, ok := loads[args[0]]; ok {
 			return exitOf(stderr, load, args[1:], stdout)
 		}
+		if trial, ok := trials[args[0]]; ok {
+			return exitOf(stderr, func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+				return trial(ctx, args, known, stdout, stderr)
+			}, args[1:], stdout)
+		}
 	}
 	o, err := parse(args, known, stderr)
 	if errors.Is(err, flag.ErrHelp) {

@@ -136,7 +136,7 @@ func overloadRound(ctx context.Context, o overloadOptions, path string, of offer
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	runtime.GC()
-	started, err := (troupePeer{}).start(dir)
+	started, err := (troupePeer{}).start(dir, settings{})
 	if err != nil {
 		return r, err
 	}
@@ -151,7 +151,7 @@ func overloadRound(ctx context.Context, o overloadOptions, path string, of offer
 	offers.Go(func() { g.offer(offering, of.rate, send) })
 
 	err = pause(ctx, o.warmup)
-	elections, start := c.terms(), time.Now()
+	elections, start := terms(c), time.Now()
 	g.phase.Store(measuring)
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
@@ -170,12 +170,12 @@ func overloadRound(ctx context.Context, o overloadOptions, path string, of offer
 	all := g.latencies.merged()
 	r.goodput, r.refused = float64(g.ok.Load())/elapsed, float64(g.refused.Load())/elapsed
 	r.p50, r.p99 = time.Duration(all.ValueAtQuantile(50))*time.Microsecond, time.Duration(all.ValueAtQuantile(99))*time.Microsecond
-	r.elections = c.terms() - elections
+	r.elections = terms(c) - elections
 	return r, err
 }
 
 // terms is the latest term of any voter: every election begins one.
-func (c *troupeCluster) terms() (term int64) {
+func terms(c *troupeCluster) (term int64) {
 	for _, n := range c.nodes {
 		term = max(term, int64(n.group.Status().Term))
 	}

@@ -55,7 +55,7 @@ type burst int
 // which it sent, in order; answers come in nearly the same order.
 func (g *generator) actors(message any) (send func(int), done func()) {
 	to := g.cluster.nodes[g.cluster.leader].group.PID()
-	root := g.cluster.system.Root
+	root := g.cluster.nodes[g.cluster.leader].system.Root
 	var pids []*actor.PID
 	for i := range senderActors {
 		var sent []time.Time

@@ -35,7 +35,7 @@ func TestPeers(t *testing.T) {
 func TestPeerKeepsData(t *testing.T) {
 	for _, p := range registry() {
 		t.Run(p.name(), func(t *testing.T) {
-			c, err := p.start(t.TempDir())
+			c, err := p.start(t.TempDir(), settings{})
 			if err != nil {
 				t.Fatal(err)
 			}

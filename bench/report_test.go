@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,10 +15,14 @@ import (
 // A fakePeer is a cluster of three machines that share a lock.
 type fakePeer struct {
 	title   string
-	err     error           // of every propose
-	lose    bool            // acknowledge without applying
-	starts  *[]string       // who was started, in order
-	stopErr error           //
+	err     error     // of every propose
+	lose    bool      // acknowledge without applying
+	starts  *[]string // who was started, in order
+	stopErr error     //
+	lacks   []work    //
+	stale   bool      // reads see nothing
+	leased  bool      // started for lease reads
+	group   func() *fakeGroup
 	started func()          // called by start
 	mu      *sync.Mutex     //
 	voters  [voters]machine // of the current cluster
@@ -25,9 +30,10 @@ type fakePeer struct {
 
 func newFake(title string) *fakePeer { return &fakePeer{title: title, mu: &sync.Mutex{}} }
 
-func (f *fakePeer) name() string { return f.title }
+func (f *fakePeer) name() string       { return f.title }
+func (f *fakePeer) offers(w work) bool { return !slices.Contains(f.lacks, w) }
 
-func (f *fakePeer) start(dir string) (cluster, error) {
+func (f *fakePeer) start(dir string, s settings) (cluster, error) {
 	if err := os.WriteFile(dir+"/data", nil, 0o600); err != nil {
 		return nil, err
 	}
@@ -37,8 +43,14 @@ func (f *fakePeer) start(dir string) (cluster, error) {
 	if f.started != nil {
 		f.started()
 	}
-	f.voters = [voters]machine{}
+	f.voters, f.leased = [voters]machine{}, s.lease
 	return f, nil
+}
+
+func (f *fakePeer) found(dir string, s settings) voterSet {
+	g := f.group()
+	g.settings = s
+	return g.set(dir)
 }
 
 func (f *fakePeer) propose(data []byte) error {
@@ -51,6 +63,16 @@ func (f *fakePeer) propose(data []byte) error {
 		f.voters[i].apply(data)
 	}
 	return nil
+}
+
+func (f *fakePeer) read(lease bool) (uint64, error) {
+	if lease != f.leased {
+		return 0, errNotOffered
+	}
+	if f.stale {
+		return 0, nil
+	}
+	return f.voters[0].count.Load(), nil
 }
 
 func (f *fakePeer) machines() []*machine {
@@ -125,25 +147,30 @@ func TestInterruptStopsCleanly(t *testing.T) {
 
 func TestRows(t *testing.T) {
 	round := func(ops float64) sample {
-		return sample{ops: ops, p50: 1234 * time.Microsecond, p99: 20 * time.Millisecond, cpu: 1.5, allocs: 12.34}
+		return sample{
+			ops: ops, p50: 1234 * time.Microsecond, p99: 20 * time.Millisecond, cpu: 1.5, allocs: 12.34,
+			others: 0.25, written: 3.456, syncs: 0.0123, heap: 12e6, rss: 345e6,
+		}
 	}
+	elsewhere := round(700) // on a system that tells less
+	elsewhere.others, elsewhere.written, elsewhere.syncs, elsewhere.rss = unknown, unknown, unknown, unknown
 	peers := []peer{newFake(reference), newFake("x"), newFake("y"), newFake("z")}
 	got := rows(cell{size: 128, clients: 64}, peers, [][]sample{
 		{round(900), round(3000), round(1500)},
 		{round(1000)},
-		{round(500), round(700)},
+		{round(500), elsewhere},
 		nil,
 	})
-	want := `| troupe | 128 | 64 | 1500 | 1.234ms | 20.000ms | 1.50 | 12.3 | 1.50 |
-| x | 128 | 64 | 1000 | 1.234ms | 20.000ms | 1.50 | 12.3 | 1.00 |
-| y | 128 | 64 | 600 | 1.234ms | 20.000ms | 1.50 | 12.3 | 0.60 |
-| z | 128 | 64 | failed | | | | | |
+	want := `| troupe | 128 | 64 | 1500 | 1.234ms | 20.000ms | 1.50 | 12.3 | 1.50 | write | 900–3000 | 0.25 | 3.46 | 0.012 | 12 | 345 |
+| x | 128 | 64 | 1000 | 1.234ms | 20.000ms | 1.50 | 12.3 | 1.00 | write | 1000–1000 | 0.25 | 3.46 | 0.012 | 12 | 345 |
+| y | 128 | 64 | 600 | 1.234ms | 20.000ms | 1.50 | 12.3 | 0.60 | write | 500–700 | - | - | - | 12 | - |
+| z | 128 | 64 | failed | | | | | | write | | | | | | |
 `
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 	alone := rows(cell{}, peers[:1], [][]sample{{round(900)}})
-	if !strings.HasSuffix(alone, "| - |\n") {
+	if !strings.Contains(alone, "| 12.3 | - | write |") {
 		t.Errorf("a peer alone has a ratio: %s", alone)
 	}
 }

@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
-	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -14,6 +11,7 @@ import (
 	"github.com/troupe-raft/troupe/actors"
 	"github.com/troupe-raft/troupe/election"
 	"github.com/troupe-raft/troupe/raft"
+	"github.com/troupe-raft/troupe/remote"
 )
 
 // stopTimeout bounds a voter's stop.
@@ -22,103 +20,100 @@ const stopTimeout = 15 * time.Second
 // troupePeer is Troupe with its defaults: Pebble, TCP, the Group facade.
 type troupePeer struct{}
 
-func (troupePeer) name() string { return "troupe" }
+func (troupePeer) name() string     { return "troupe" }
+func (troupePeer) offers(work) bool { return true }
 
-func (troupePeer) start(dir string) (cluster, error) {
+func (p troupePeer) start(dir string, s settings) (cluster, error) { return launch(p.found(dir, s)) }
+
+func (troupePeer) found(dir string, s settings) voterSet {
 	quiet := slog.New(slog.DiscardHandler)
 	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
-	c := &troupeCluster{system: system}
-	var members []raft.NodeID
-	addrs := map[raft.NodeID]string{}
-	for i := range voters {
-		id := raft.NodeID(i + 1)
-		h, err := actors.StartHost(system, actors.HostConfig{
-			Node: id, Cluster: "bench", Listen: "127.0.0.1:0", Dir: filepath.Join(dir, strconv.Itoa(i+1)), Log: quiet,
+	return &troupeCluster{dir: dir, listen: func(place int, dir, address string) (*troupeNode, error) {
+		n := &troupeNode{settings: s, system: system, ended: make(chan error, 1)}
+		n.machine.keep = s.keep
+		var err error
+		n.host, err = actors.StartHost(system, actors.HostConfig{
+			Node: raft.NodeID(place + 1), Cluster: "bench", Listen: address, Dir: dir, Log: quiet, HeartbeatInterval: s.election / 10,
 		})
-		if err != nil {
-			return nil, errors.Join(err, c.stop())
-		}
-		c.nodes = append(c.nodes, &troupeNode{host: h})
-		members, addrs[id] = append(members, id), h.Addr()
-	}
-	for _, n := range c.nodes {
-		for id, addr := range addrs {
-			n.host.SetPeer(id, addr)
-		}
-	}
-	for _, n := range c.nodes {
-		g, err := actors.StartGroup(n.host, actors.GroupConfig{
-			Group: 1, Members: members, Addrs: addrs, ElectionTimeout: election.Timeout{Min: time.Second, Max: 2 * time.Second},
-			StateMachine: func() actors.StateMachine { return &troupeMachine{machine: &n.machine} },
-		})
-		if err != nil {
-			return nil, errors.Join(err, c.stop())
-		}
-		n.group = g
-	}
-	return c, c.elect()
+		return n, err
+	}}
 }
 
-// troupeCluster proposes to the voter that led first: a round in which another takes over is a failed one.
-type troupeCluster struct {
-	system *actor.ActorSystem
-	nodes  []*troupeNode
-	leader int
-}
+type troupeCluster = votersOf[*troupeNode]
 
 type troupeNode struct {
-	host    *actors.Host
-	group   *actors.Group
-	machine machine
+	settings settings
+	system   *actor.ActorSystem // all voters'
+	host     *actors.Host
+	group    *actors.Group
+	machine  machine
+	ended    chan error // what a halted host says in the end
 }
 
-// elect waits until a leader has committed in its own term, which a read needs.
-func (c *troupeCluster) elect() error {
+func (n *troupeNode) address() string { return n.host.Addr() }
+func (n *troupeNode) state() *machine { return &n.machine }
+
+func (n *troupeNode) join(addresses []string) (err error) {
+	cfg := actors.GroupConfig{
+		Group: 1, Addrs: map[raft.NodeID]string{}, ElectionTimeout: election.Timeout{Min: time.Second, Max: 2 * time.Second},
+		StateMachine: func() actors.StateMachine { return &troupeMachine{machine: &n.machine} },
+	}
+	if d := n.settings.election; d > 0 {
+		cfg.ElectionTimeout = election.Timeout{Min: d, Max: 2 * d}
+	}
+	if n.settings.keep || n.settings.replay {
+		cfg.SnapshotEvery, cfg.TrailingEntries = actors.NoSnapshots, 1
+	}
+	for i, address := range addresses {
+		id := raft.NodeID(i + 1)
+		cfg.Members, cfg.Addrs[id] = append(cfg.Members, id), address
+		n.host.SetPeer(id, address)
+	}
+	n.group, err = actors.StartGroup(n.host, cfg)
+	return err
+}
+
+// leads waits until a leader has committed in its own term, which a read needs.
+func (n *troupeNode) leads() bool {
+	if n.group.Status().Role != raft.Leader {
+		return false
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	poll := time.NewTicker(2 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		for i, n := range c.nodes {
-			if n.group.Status().Role != raft.Leader {
-				continue
-			}
-			if _, err := n.group.Read(ctx); err == nil {
-				c.leader = i
-				return nil
-			}
-		}
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
-			return errors.Join(errNoLeader, c.stop())
-		}
-	}
+	_, err := n.group.Read(ctx)
+	return err == nil
 }
 
-func (c *troupeCluster) propose(data []byte) error {
-	_, err := c.nodes[c.leader].group.Propose(context.Background(), data)
+func (n *troupeNode) propose(data []byte) error {
+	_, err := n.group.Propose(context.Background(), data)
 	return err
 }
 
-func (c *troupeCluster) machines() []*machine {
-	out := []*machine{&c.nodes[c.leader].machine}
-	for i, n := range c.nodes {
-		if i != c.leader {
-			out = append(out, &n.machine)
-		}
+func (n *troupeNode) read(lease bool) (count uint64, err error) {
+	if lease {
+		_, err = n.group.LeaseRead(context.Background())
+	} else {
+		_, err = n.group.Read(context.Background())
 	}
-	return out
+	return n.machine.count.Load(), err
 }
 
-func (c *troupeCluster) stop() (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-	defer cancel()
-	for _, n := range c.nodes {
-		err = errors.Join(err, n.host.Stop(ctx))
-	}
+func (n *troupeNode) snapshot() error {
+	_, err := n.group.Snapshot(context.Background())
 	return err
 }
+
+// halt loses whatever would still be sent, as if the sockets were closed before anything else ends.
+func (n *troupeNode) halt() {
+	n.host.SetChaos(remote.Chaos{Drop: 1})
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		n.ended <- n.host.Stop(ctx)
+	}()
+}
+
+func (n *troupeNode) close() error { return <-n.ended }
 
 // troupeMachine is the machine behind Troupe's callbacks.
 type troupeMachine struct{ machine *machine }
@@ -128,20 +123,12 @@ func (m *troupeMachine) Apply(c actors.Command) []byte {
 	return nil
 }
 
-func (m *troupeMachine) Snapshot() (func(io.Writer) error, error) {
-	b := m.machine.save()
-	return func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
-	}, nil
-}
+func (m *troupeMachine) Snapshot() (func(io.Writer) error, error) { return m.machine.capture(), nil }
 
 func (m *troupeMachine) Restore(r io.Reader) error {
-	b := make([]byte, machineState)
-	if r != nil {
-		if _, err := io.ReadFull(r, b); err != nil {
-			return err
-		}
+	if r == nil {
+		m.machine.reset()
+		return nil
 	}
-	return m.machine.load(b)
+	return m.machine.restore(r)
 }

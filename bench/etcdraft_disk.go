@@ -184,7 +184,7 @@ func (n *etcdNode) apply(entries []*raftpb.Entry, batches []etcdBatch) []etcdBat
 // trim lets go of applied entries in memory, which the log files keep; a follower that still needs them is sent the machine.
 func (n *etcdNode) trim(applied uint64) error {
 	first, err := n.store.FirstIndex()
-	if err != nil || n.settings.keep || applied < first+2*etcdKeepLog {
+	if err != nil || n.settings.keep || n.settings.replay || applied < first+2*etcdKeepLog {
 		return err
 	}
 	if _, err := n.store.CreateSnapshot(applied, n.members, n.machine.save()); err != nil {

@@ -64,10 +64,11 @@ func (n *etcdNode) confirm(states []raft.ReadState) {
 		}
 		if n.applied.Load() >= s.Index {
 			n.endRound(nil)
-			continue
+		} else {
+			n.reads.confirmed.put(etcdRound{index: s.Index, reads: n.reads.round})
+			n.reads.round = nil
 		}
-		n.reads.confirmed.put(etcdRound{index: s.Index, reads: n.reads.round})
-		n.reads.round = nil
+		nudge(n.wake) // what waited meanwhile has used its own up
 	}
 }
 

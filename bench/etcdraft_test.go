@@ -65,6 +65,50 @@ func TestEtcdFollowerGetsSnapshot(t *testing.T) {
 	}
 }
 
+// TestEtcdComesBack restarts voters, one of which has a leader's snapshot and no log from before it.
+func TestEtcdComesBack(t *testing.T) {
+	c := etcdPeer{}.found(t.TempDir(), settings{})
+	if err := c.reserve(2); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t.Context(), c, 0, 1); err != nil {
+		t.Fatal(err)
+	}
+	const entries = 3 * etcdKeepLog
+	if err := fill(t.Context(), c, entries, 256, []byte("data")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.open(2); err != nil {
+		t.Fatal(err)
+	}
+	if err := reached(t.Context(), c.machines(), entries); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.propose([]byte("behind it")); err != nil {
+		t.Fatal(err)
+	}
+	if err := verify(t.Context(), c.machines(), entries+1, convergeTimeout); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t.Context(), c, 0, 1, 2); err != nil {
+		t.Fatal(err)
+	}
+	for place := range voters {
+		if was := c.at(place).state().restored.Load(); was != (place == 2) {
+			t.Errorf("voter %d began with a snapshot: %v", place, was)
+		}
+	}
+	if err := verify(t.Context(), c.machines(), entries+1, convergeTimeout); err != nil {
+		t.Error(err)
+	}
+	if err := c.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestEtcdFollowerRefusesProposals(t *testing.T) {
 	started, err := etcdPeer{}.start(t.TempDir(), settings{})
 	if err != nil {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -75,4 +77,57 @@ func TestMachineSaveLoad(t *testing.T) {
 	if err := copied.load([]byte("short")); err == nil {
 		t.Error("a short snapshot was loaded")
 	}
+}
+
+// TestMachineKeepsPayloads: what is kept travels with a snapshot, as it was when that was taken, and damage shows.
+func TestMachineKeepsPayloads(t *testing.T) {
+	m, copied := machine{keep: true}, machine{keep: true}
+	data := []byte("first")
+	m.apply(data)
+	copy(data, "XXXXX") // the caller's again
+	m.apply([]byte("second"))
+	write := m.capture()
+	m.apply([]byte("third"))
+	var saved bytes.Buffer
+	if err := write(&saved); err != nil {
+		t.Fatal(err)
+	}
+	if err := copied.load(saved.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(bytes.Join(copied.kept, []byte(" "))); got != "first second" || !copied.restored.Load() {
+		t.Errorf("restored %q", got)
+	}
+	copied.apply([]byte("third"))
+	if err := diverged([]*machine{&m, &copied}); err != nil {
+		t.Error(err)
+	}
+	for i := range saved.Len() {
+		damaged := bytes.Clone(saved.Bytes())
+		damaged[i] ^= 1
+		if err := (&machine{keep: true}).load(damaged); err == nil {
+			t.Errorf("a snapshot with byte %d changed was loaded", i)
+		}
+		if err := (&machine{keep: true}).load(saved.Bytes()[:i]); err == nil {
+			t.Errorf("a snapshot of %d bytes was loaded", i)
+		}
+	}
+}
+
+func TestReached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		machines := machinesOf("a b", "a")
+		go func() {
+			time.Sleep(time.Second)
+			machines[1].apply([]byte("b"))
+		}()
+		if err := reached(t.Context(), machines, 2); err != nil {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := reached(ctx, machines, 3); err == nil || !strings.Contains(err.Error(), "a voter applied 2 operations of 3") {
+			t.Errorf("reached: %v", err)
+		}
+	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"strings"
 	"sync"
@@ -9,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.etcd.io/raft/v3"
 )
 
 // TestReadsSeeWrites: of every peer, whoever reads sees what anybody was told was written before. Followers do not answer.
@@ -150,6 +153,25 @@ func TestEtcdReadsWaitForTheirIndex(t *testing.T) {
 	refuseReads(nil, rounds)
 	if err := <-second; !errors.Is(err, errEtcdStopped) {
 		t.Errorf("refused with %v", err)
+	}
+}
+
+// TestEtcdNextRoundBegins: reads that came during a round have the loop look at them when it ends. No read that comes later would.
+func TestEtcdNextRoundBegins(t *testing.T) {
+	for name, applied := range map[string]uint64{"applied": 5, "not applied": 4} {
+		t.Run(name, func(t *testing.T) {
+			n := &etcdNode{wake: make(chan struct{}, 1)}
+			n.applied.Store(applied)
+			n.reads.round, n.reads.number = []chan error{make(chan error, 1)}, 7
+			n.confirm([]raft.ReadState{{Index: 5, RequestCtx: binary.LittleEndian.AppendUint64(nil, 6)}})
+			if len(n.reads.round) != 1 {
+				t.Error("another round's answer was taken")
+			}
+			n.confirm([]raft.ReadState{{Index: 5, RequestCtx: binary.LittleEndian.AppendUint64(nil, 7)}})
+			if len(n.reads.round) != 0 || len(n.wake) != 1 {
+				t.Errorf("%d reads in the round, %d tokens", len(n.reads.round), len(n.wake))
+			}
+		})
 	}
 }
 

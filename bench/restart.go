@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -10,6 +11,9 @@ import (
 )
 
 const restartHeader = "| peer | open s | first write s | all applied s | min–max s | ratio to better peer |\n|---|--:|--:|--:|--:|--:|\n"
+
+// errRestored is a voter that did not replay its log.
+var errRestored = errors.New("a voter began with a snapshot")
 
 // restartOptions is what the command line of `bench restart` asks for.
 type restartOptions struct {
@@ -81,5 +85,10 @@ func (o restartOptions) restart(ctx context.Context, c voterSet) (r restartResul
 		return r, err
 	}
 	r.applied = time.Since(start)
+	for _, m := range c.machines() {
+		if m.restored.Load() {
+			return r, errRestored
+		}
+	}
 	return r, verify(ctx, c.machines(), all, convergeTimeout)
 }

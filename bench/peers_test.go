@@ -14,6 +14,7 @@ func TestPeers(t *testing.T) {
 	for _, p := range registry() {
 		for _, c := range []cell{{size: 16, clients: 1}, {size: 1024, clients: 64}} {
 			t.Run(p.name(), func(t *testing.T) {
+				t.Parallel()
 				dir := t.TempDir()
 				s, err := measure(t.Context(), p, c, options{dir: dir, seconds: 0.2, warmup: 50 * time.Millisecond})
 				if err != nil {
@@ -35,6 +36,7 @@ func TestPeers(t *testing.T) {
 func TestPeerKeepsData(t *testing.T) {
 	for _, p := range registry() {
 		t.Run(p.name(), func(t *testing.T) {
+			t.Parallel()
 			c, err := p.start(t.TempDir(), settings{})
 			if err != nil {
 				t.Fatal(err)

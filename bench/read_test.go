@@ -20,7 +20,7 @@ func TestReadsSeeWrites(t *testing.T) {
 		for _, w := range []work{read, lease} {
 			t.Run(p.name()+"/"+w.String(), func(t *testing.T) {
 				t.Parallel()
-				c := p.found(t.TempDir(), settings{lease: w == lease})
+				c := p.found(t.TempDir(), settings{lease: w == lease, election: 500 * time.Millisecond})
 				if _, err := launch(c); err != nil {
 					t.Fatal(err)
 				}

@@ -12,9 +12,9 @@ import (
 
 // trialArgs are command lines that take little time.
 var trialArgs = map[string][]string{
-	"failover": {"-rounds", "1", "-election", "300ms"},
-	"restart":  {"-entries", "3000", "-clients", "64", "-election", "300ms"},
-	"snapshot": {"-mb", "8", "-election", "300ms"},
+	"failover": {"-rounds", "1", "-election", "500ms"},
+	"restart":  {"-entries", "3000", "-clients", "64", "-election", "500ms"},
+	"snapshot": {"-mb", "8", "-election", "500ms"},
 }
 
 // trialCells is how many cells a row of each has.

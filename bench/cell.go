@@ -168,11 +168,13 @@ func (l *load) client(id int) {
 	_, _ = random.Read(data)                     // never fails
 	for n := id; l.phase.Load() != ending; n++ { // from id on, so that not all clients write at once
 		start := time.Now()
-		do := l.read
+		var err error
 		if l.cell.work.writes(n) {
-			do = func() error { return l.write(data) }
+			err = l.write(data)
+		} else {
+			err = l.read()
 		}
-		if err := do(); err != nil {
+		if err != nil {
 			l.fail(err)
 			continue
 		}

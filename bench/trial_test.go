@@ -38,6 +38,9 @@ func rowsOf(t *testing.T, name string, args []string, known []peer) (rows [][]st
 		t.Fatalf("exit %d: %s", code, stderr.String())
 	}
 	lines := strings.Split(strings.TrimSpace(stdout.String()), "\n")
+	if header := lines[len(lines)-len(known)-2]; strings.Count(header, "|") != trialCells[name]+1 {
+		t.Errorf("header %s", header)
+	}
 	for i, p := range known {
 		cells := strings.Split(strings.Trim(lines[len(lines)-len(known)+i], "| "), " | ")
 		if len(cells) != trialCells[name] || cells[0] != p.name() {

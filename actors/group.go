@@ -46,7 +46,13 @@ func (g *Group) ID() raft.GroupID { return g.id }
 func (g *Group) PID() *actor.PID { return g.pid.Load() }
 
 // Status is the last published picture of the replica; it never waits.
-func (g *Group) Status() Status { return *g.status.Load() }
+func (g *Group) Status() Status {
+	s := *g.status.Load()
+	if s.caughtUpUntil != 0 && g.host.stage.Clock().Now() > s.caughtUpUntil { // nothing wakes who only waits for a leader
+		s.CaughtUp = false
+	}
+	return s
+}
 
 // Propose replicates data and returns once this node's state machine has applied it. Errors: *NotLeaderError,
 // ErrBusy, ErrTooLarge, ErrStopped, the context's error (it did not and will not happen); ErrIndeterminate (it may).

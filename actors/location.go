@@ -24,7 +24,7 @@ type LocationError struct {
 func (e *LocationError) Error() string {
 	if e.Found.Addr == "" || e.Found.Addr == e.Named.Addr {
 		return fmt.Sprintf("node %d says that its tag is %s, and the membership says %s: correct it (ctl set-addr %d %s %s, actors.Change.Addresses), or start the node with the other",
-			e.Peer, e.Found.Tag, e.Named.Tag, e.Peer, cmp.Or(e.Found.Addr, "RAFT"), e.Found.Tag)
+			e.Peer, e.Found.Tag, e.Named.Tag, e.Peer, cmp.Or(e.Found.Addr, e.Named.Addr, "RAFT"), e.Found.Tag)
 	}
 	return fmt.Sprintf("node %d listens at %s, and the membership says %s: correct it (ctl set-addr %d %s %s, actors.Change.Addresses), or start the node where it was",
 		e.Peer, e.Found.Addr, e.Named.Addr, e.Peer, e.Found.Addr, cmp.Or(e.Found.Tag, "HTTP"))
@@ -184,12 +184,13 @@ func (r *replica) tellMisplaced(wrong []raft.Member) {
 		}
 	}
 	for id, what := range r.troubles {
-		if was, misplaced := what.(*LocationError); misplaced && (now[id] == nil || *now[id] != *was) {
+		if _, misplaced := what.(*LocationError); misplaced && now[id] == nil {
 			r.untroubled(id)
 		}
 	}
 	for _, found := range wrong {
-		if is := now[found.ID]; is != nil && r.troubles[found.ID] == nil {
+		is := now[found.ID]
+		if was, misplaced := r.troubles[found.ID].(*LocationError); is != nil && (r.troubles[found.ID] == nil || misplaced && *was != *is) {
 			r.troubled(found.ID, is)
 		}
 	}

@@ -22,6 +22,9 @@ func (r *replica) publish() {
 	}
 	s.StalledSince = r.progress.stalled
 	s.CaughtUp, s.Trouble = r.caughtUp(), r.troubles[r.host.cfg.Node]
+	if s.CaughtUp && r.leader.Role != raft.Leader {
+		s.caughtUpUntil = r.lag.heard + r.keptWithin()
+	}
 	if s.Trouble == nil && r.state.lost != nil {
 		s.Trouble = r.state.lost
 	}

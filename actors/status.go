@@ -31,13 +31,15 @@ type Status struct {
 	// Trouble is what keeps this replica from doing its part: an *IdentityError, what others say against this node, which is not who they know by its
 	// name; or a *StateLostError. Nil: nothing.
 	Trouble  error
-	CaughtUp bool   // a leader is known, and this replica keeps up with it: Tuning.CaughtUpWithin
+	CaughtUp bool   // a leader is known and was heard lately, and this replica keeps up with it: Tuning.CaughtUpWithin
 	Err      error  // why the replica crashed or failed; nil otherwise. Phase says whether that is its end
 	Refused  uint64 // messages of peers that no correct node sends, since the actor was started: see MessageRefused
 	Phase    Phase
 	// StalledSince is when the state machine began what it has not come back from, for longer than GroupConfig.ApplyStall; zero otherwise.
 	StalledSince time.Time
 	NextTry      time.Time // of a replica that is Restarting, once it waits; zero otherwise
+
+	caughtUpUntil time.Duration // by the host's clock, unless the leader is heard again; 0: without end
 }
 
 // A Phase is how far a replica is in its life.

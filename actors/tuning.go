@@ -51,7 +51,8 @@ type Tuning struct {
 	// GroupConfig.TrailingEntries; default 16 times SnapshotEvery and TrailingEntries, at least 100,000.
 	KeptEntries int
 
-	// CaughtUpWithin is how long ago the leader may have committed what a follower has yet to apply, for Status.CaughtUp; default 2s.
+	// CaughtUpWithin is how long ago the leader may have committed what a follower has yet to apply, and was heard last, for Status.CaughtUp; default 2s, and
+	// ElectionTimeout.Max at least.
 	CaughtUpWithin time.Duration
 
 	// Strangers bounds the nodes outside of the membership whose trouble is remembered, each of which is told of once; default 16.
@@ -177,7 +178,7 @@ func (t Tuning) validate(fault func(bad bool, format string, args ...any)) {
 	for _, f := range []span{
 		{"ApplyTurnTime", t.ApplyTurnTime}, {"BehindSnapshot", t.BehindSnapshot}, {"GatherTime", t.GatherTime},
 		{"ProgressEvery", t.ProgressEvery}, {"FollowerDelay", t.FollowerDelay}, {"FollowerMeasure", t.FollowerMeasure}, {"FollowerAnswer", t.FollowerAnswer}, {"SnapshotRetry", t.SnapshotRetry},
-		{"SnapshotStall", t.SnapshotStall}, {"SnapshotPause", t.SnapshotPause}, {"SnapshotPauseMax", t.SnapshotPauseMax},
+		{"SnapshotStall", t.SnapshotStall}, {"SnapshotPause", t.SnapshotPause}, {"SnapshotPauseMax", t.SnapshotPauseMax}, {"CaughtUpWithin", t.CaughtUpWithin},
 	} {
 		fault(f.value < 0, "Tuning.%s %v is negative", f.name, f.value)
 	}

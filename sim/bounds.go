@@ -73,6 +73,7 @@ func (s *Sim) bounded() {
 		if l := s.nodes[id].life; l != nil {
 			s.boundLog(l)
 			s.boundDisk(l)
+			s.check.keepsUp(l)
 		}
 	}
 }

@@ -18,7 +18,6 @@ func (c *checker) shown(l *life, n *raft.Node) {
 	if err := n.Check(); err != nil {
 		c.fail("the rules' own invariants stand", "node %d: %v", n.ID(), err)
 	}
-	c.keepsUp(l, n)
 	st := n.Status()
 	c.sim.trace.note("node %d is a %v", n.ID(), st.Role)
 	if st.ID != n.ID() || st.Role != n.Role() || st.Term != n.Term() || st.Leader != n.Leader() || st.Commit != n.CommitIndex() ||
@@ -45,16 +44,18 @@ func (c *checker) shown(l *life, n *raft.Node) {
 const lateness = 1500 * time.Millisecond
 
 // keepsUp: who is said to have caught up has applied all that was committed a while ago. A node that did not run, or that was lied to, may say so for longer.
-func (c *checker) keepsUp(l *life, n *raft.Node) {
-	st := l.group.Status()
-	within := max(c.sim.limits.caughtUp, l.node.timeout.Max)
-	if !st.CaughtUp || st.Role == raft.Leader || n.Role() == raft.Leader || l.slow(within) || len(l.forged) > 0 {
+func (c *checker) keepsUp(l *life) {
+	if l.group == nil || l.view.node == nil || len(l.forged) > 0 {
+		return
+	}
+	st, within := l.group.Status(), max(c.sim.limits.caughtUp, l.node.timeout.Max)
+	if !st.CaughtUp || st.Role == raft.Leader || l.view.role == raft.Leader || l.slow(within) {
 		return
 	}
 	due := c.sim.clock.Now() - 2*within - lateness
 	known := sort.Search(len(c.log), func(i int) bool { return c.log[i].at > due })
 	if st.Applied < raft.Index(known) {
-		c.fail("who has caught up has what was committed", "node %d has applied %d, entry %d was committed %v before", n.ID(), st.Applied, known, c.sim.clock.Now()-c.log[known-1].at)
+		c.fail("who has caught up has what was committed", "node %d has applied %d, entry %d was committed %v before", l.node.id, st.Applied, known, c.sim.clock.Now()-c.log[known-1].at)
 	}
 }
 

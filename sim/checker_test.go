@@ -48,6 +48,18 @@ func traces(other func(v *view)) func(*checker, *life, committed, raft.Index) {
 }
 
 var forgeries = map[string]forgery{
+	"a follower that shows an old status": {"who has caught up has what was committed", func(c *checker, l *life, _ committed, _ raft.Index) {
+		for _, id := range c.sim.ids {
+			if f := c.sim.nodes[id].life; f != l {
+				c.log = append(c.log, c.log[len(c.log)-1])
+				for i := range c.log {
+					c.log[i].at = -time.Hour
+				}
+				c.keepsUp(f)
+				return
+			}
+		}
+	}},
 	"an acknowledgement beyond the disk": {"acknowledgements are durable before they are spoken", says(func(t raft.Term, _ raft.NodeID, top raft.Index) any {
 		return &raft.AppendEntriesReply{Term: t, Success: true, Match: top + 100}
 	})},

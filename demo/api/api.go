@@ -10,6 +10,7 @@ const (
 	HeaderTimeout = "Troupe-Timeout" // how long the request may wait, as a Go duration
 	// HeaderForwarded names the node that passed a request on. Such a request is never passed on again.
 	HeaderForwarded = "Troupe-Forwarded"
+	HeaderNode      = "Troupe-Node" // of every answer: the number of the node that gave it
 )
 
 // Outcomes in an Error.

@@ -2,13 +2,13 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/troupe-raft/troupe/actors"
@@ -50,11 +50,7 @@ func (s *Server) members(r *http.Request) reply {
 		return s.refusal(err)
 	}
 	return s.lead(s.request(r, text, func(ctx context.Context) (any, error) {
-		status := s.Group.Status()
-		if err := served(status, change); err != nil {
-			return nil, err
-		}
-		if err := s.found(ctx, r, status, change); err != nil {
+		if err := s.serves(ctx, s.Group.Status(), change); err != nil {
 			return nil, err
 		}
 		m, err := s.Group.ChangeMembers(ctx, change)
@@ -70,16 +66,14 @@ func (s *Server) members(r *http.Request) reply {
 	}))
 }
 
-// served refuses an HTTP address at which another member answers, as far as a leader can tell, unless by force: the rules know nothing of those.
-func served(st actors.Status, c actors.Change) error {
+// serves refuses HTTP addresses that are surely mistyped, as far as a leader can tell, unless by force: the rules know nothing of those. A member that takes
+// part, and stays where it is but for its HTTP address, is asked there who it is. Of others that address is refused at which another member answers.
+func (s *Server) serves(ctx context.Context, st actors.Status, c actors.Change) error {
 	if c.Force || st.Role != raft.Leader {
 		return nil
 	}
 	named := slices.Concat(c.Voters, c.Learners, c.AddVoters, c.AddLearners, c.Addresses)
-	leaves := func(o raft.NodeID) bool { // its HTTP address, or the cluster
-		i := slices.IndexFunc(named, func(m raft.Member) bool { return m.ID == o })
-		return slices.Contains(c.Remove, o) || i < 0 && len(c.Voters) > 0 || i >= 0 && named[i].Tag != ""
-	}
+	var asked []raft.Member
 	for i, m := range named {
 		if m.Tag == "" {
 			continue
@@ -87,61 +81,78 @@ func served(st actors.Status, c actors.Change) error {
 		if j := slices.IndexFunc(named[:i], func(o raft.Member) bool { return o.Tag == m.Tag }); j >= 0 {
 			return malformed("http: nodes %d and %d are both to be asked at %s", named[j].ID, m.ID, m.Tag)
 		}
-		for _, o := range st.Members {
-			if o.Tag == m.Tag && o.ID != m.ID && (o.Active || o.ID == st.Node) && !leaves(o.ID) {
-				return &fault{status: http.StatusConflict, words: fmt.Sprintf("http: node %d is to be asked at %s, where node %d answers: is it mistyped? It can be forced", m.ID, m.Tag, o.ID)}
+		k := slices.IndexFunc(st.Members, func(o actors.MemberStatus) bool { return o.ID == m.ID })
+		switch {
+		case k >= 0 && (st.Members[k].Tag == m.Tag || takesPart(st, k) && st.Members[k].Addr != m.Addr && m.Addr != ""):
+			// as it is, or moved, of which the rules judge
+		case k >= 0 && takesPart(st, k):
+			asked = append(asked, m)
+		default:
+			if o := holder(st, c, named, m); o != raft.None {
+				return &fault{status: http.StatusConflict, words: fmt.Sprintf("http: node %d is to be asked at %s, where node %d answers: correct it, or move or remove node %d first", m.ID, m.Tag, o, o)}
 			}
 		}
 	}
-	return nil
+	return s.answer(ctx, asked)
 }
 
-// findTime bounds the wait for a node that is asked who it is.
-const findTime = time.Second
-
-// found refuses another HTTP address for a member that takes part but does not answer there, unless by force: it is mistyped, or the node is still to be
-// started so.
-func (s *Server) found(ctx context.Context, r *http.Request, st actors.Status, c actors.Change) error {
-	if c.Force || st.Role != raft.Leader {
-		return nil
-	}
-	for _, m := range c.Addresses {
-		i := slices.IndexFunc(st.Members, func(o actors.MemberStatus) bool {
-			return o.ID == m.ID && o.Tag != m.Tag && (o.Active || o.ID == st.Node)
-		})
-		if i < 0 || m.Tag == "" {
-			continue
-		}
-		if err := s.asks(ctx, r, m); err != nil {
-			return &fault{status: http.StatusConflict, words: fmt.Sprintf("http: node %d takes part, and does not answer at %s: %v. Is it mistyped? Else start the node with it first, or force the change",
-				m.ID, m.Tag, err)}
-		}
-	}
-	return nil
+// takesPart reports whether a member of a leader's status answers, or is the leader itself.
+func takesPart(st actors.Status, k int) bool {
+	return st.Members[k].Active || st.Members[k].ID == st.Node
 }
 
-// asks has a member say at its HTTP address who it is.
-func (s *Server) asks(ctx context.Context, r *http.Request, m raft.Member) error {
-	ctx, cancel := context.WithTimeout(ctx, findTime)
+// holder is another member that takes part and has the HTTP address that m is to have, and keeps it.
+func holder(st actors.Status, c actors.Change, named []raft.Member, m raft.Member) raft.NodeID {
+	for k, o := range st.Members {
+		i := slices.IndexFunc(named, func(m raft.Member) bool { return m.ID == o.ID })
+		leaves := slices.Contains(c.Remove, o.ID) || i < 0 && len(c.Voters) > 0 || i >= 0 && named[i].Tag != ""
+		if o.Tag == m.Tag && o.ID != m.ID && takesPart(st, k) && !leaves {
+			return o.ID
+		}
+	}
+	return raft.None
+}
+
+// askTime bounds the wait for nodes that are asked who they are.
+const askTime = time.Second
+
+// answer refuses a change of members that do not say, at their new HTTP address, who they are.
+func (s *Server) answer(ctx context.Context, members []raft.Member) error {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Scheme+"://"+m.Tag+"/v1/status", nil)
+	wrong := make([]error, len(members))
+	var all sync.WaitGroup
+	for i, m := range members {
+		all.Go(func() { wrong[i] = s.ask(ctx, m) })
+	}
+	all.Wait()
+	for i, m := range members {
+		if wrong[i] != nil {
+			return &fault{status: http.StatusConflict, words: fmt.Sprintf("http: node %d takes part, and does not answer at %s: %v. Correct it, or start the node with it first", m.ID, m.Tag, wrong[i])}
+		}
+	}
+	return nil
+}
+
+// ask has a member say at its HTTP address who it is. It shows nothing of the request's: the address may be anybody's.
+func (s *Server) ask(ctx context.Context, m raft.Member) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Scheme+"://"+m.Tag+"/healthz", nil)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", r.Header.Get("Authorization"))
 	answer, err := s.Transport.RoundTrip(req)
 	if err != nil {
 		return errors.New(words.Connection(err))
 	}
 	defer answer.Body.Close()
-	var is api.Status
-	if err := json.NewDecoder(io.LimitReader(answer.Body, maxOrder)).Decode(&is); err != nil || answer.StatusCode != http.StatusOK {
-		return errors.New("what answers there is no node of this cluster")
+	switch said := answer.Header.Get(api.HeaderNode); said {
+	case strconv.FormatUint(uint64(m.ID), 10):
+		return nil
+	case "":
+		return errors.New("what answers there is no node")
+	default:
+		return fmt.Errorf("node %.20s answers there", said)
 	}
-	if is.Node != uint64(m.ID) {
-		return fmt.Errorf("node %d answers there", is.Node)
-	}
-	return nil
 }
 
 // changeOf reads a membership change: exactly one of add, remove, promote, change, address and readmit, beside which force and based_on may stand.

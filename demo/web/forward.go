@@ -80,7 +80,7 @@ func (s *Server) forward(ctx context.Context, c call, status actors.Status) (rep
 	req.Header.Set(headerTimeout, remaining(ctx).String())
 	answer, err := s.Transport.RoundTrip(req)
 	if err != nil {
-		return s.broken(err, sent.Load() && c.write, status, addr)
+		return s.broken(err, sent.Load() && c.write, c.write, status, addr)
 	}
 	defer answer.Body.Close()
 	text, err := gather(ctx, answer)
@@ -90,7 +90,7 @@ func (s *Server) forward(ctx context.Context, c call, status actors.Status) (rep
 	case errors.Is(err, errCrowded) && answer.StatusCode == http.StatusOK:
 		return s.refusal(errUnread), final
 	case err != nil:
-		return s.broken(err, c.write, status, addr)
+		return s.broken(err, c.write, c.write, status, addr)
 	}
 	return relay(answer, text)
 }
@@ -167,15 +167,15 @@ func (s *Server) watch(ctx context.Context, cancel context.CancelFunc, leader ra
 	}
 }
 
-// broken is the answer when the leader, which was asked at an address, has not answered. Where that may be the wrong one it is said how to go on: what would
-// correct it cannot go by this node.
-func (s *Server) broken(err error, unknown bool, status actors.Status, addr string) (reply, verdict) {
+// broken is the answer when the leader, which was asked at an address, has not answered. Where that may be the wrong one, those who write, who have the token
+// if there is one, are told how to go on: what would correct it cannot go by this node.
+func (s *Server) broken(err error, unknown, write bool, status actors.Status, addr string) (reply, verdict) {
 	why := words.Connection(err)
 	if errors.Is(err, context.Canceled) { // by watch, if anybody hears the answer
 		why = "another node leads meanwhile"
 	}
 	f := &fault{status: http.StatusServiceUnavailable, words: "the leader cannot be reached: " + why}
-	if refused := (*net.OpError)(nil); errors.As(err, &refused) && refused.Op == "dial" {
+	if refused := (*net.OpError)(nil); write && errors.As(err, &refused) && refused.Op == "dial" {
 		f.words = fmt.Sprintf("the leader, node %d, cannot be reached at %s://%s: %s. If it serves HTTP elsewhere, ask it there to be found: ctl --addr URL set-addr %d RAFT_ADDR HTTP_ADDR",
 			status.Leader, s.Scheme, addr, why, status.Leader)
 	}

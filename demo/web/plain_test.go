@@ -68,7 +68,10 @@ func TestBrokenConnectionsInWords(t *testing.T) {
 		"has run out, or is not valid yet":        &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}},
 	} {
 		for _, unknown := range []bool{false, true} {
-			out, _ := s.broken(err, unknown, actors.Status{Leader: 3}, "h:1")
+			out, _ := s.broken(err, unknown, true, actors.Status{Leader: 3}, "h:1")
+			if read, _ := s.broken(err, unknown, false, actors.Status{Leader: 3}, "h:1"); strings.Contains(string(read.body), "h:1") {
+				t.Errorf("who reads, without a token, is told %s", read.body)
+			}
 			var said api.Error
 			if dialed := (*net.OpError)(nil); !unknown && errors.As(err, &dialed) && dialed.Op == "dial" && !strings.Contains(string(out.body), "node 3, cannot be reached at http://h:1: ") {
 				t.Errorf("%v became %s: where was it asked?", err, out.body)

@@ -390,21 +390,22 @@ func TestGuardOfAChangeIsNoneByMistake(t *testing.T) {
 func TestHTTPAddressOfAnotherIsRefused(t *testing.T) {
 	f := newFake(1, 1)
 	f.change = func(actors.Change) error { return nil }
-	for i, tag := range []string{"a:1", "a:2", "a:3"} {
-		f.status.Members = append(f.status.Members, actors.MemberStatus{Member: raft.Member{ID: raft.NodeID(i + 1), Tag: tag}, Voter: true, Active: i == 1})
+	for i, tag := range []string{"a:1", "a:2", "a:3", "a:4"} {
+		f.status.Members = append(f.status.Members, actors.MemberStatus{Member: raft.Member{ID: raft.NodeID(i + 1), Addr: "r:1", Tag: tag}, Voter: true, Active: i == 1})
 	}
 	at := serve(t, f, nil)
 	for text, want := range map[string]int{
-		`{"add":{"id":4,"raft":"b:1","http":"a:1","learner":true}}`:                                       409, // this node
-		`{"add":{"id":4,"raft":"b:1","http":"a:2","learner":true}}`:                                       409,
-		`{"add":{"id":4,"raft":"b:1","http":"a:3","learner":true}}`:                                       200, // which is down
-		`{"add":{"id":4,"raft":"b:1","http":"a:2","learner":true},"force":true}`:                          200,
+		`{"add":{"id":5,"raft":"b:1","http":"a:1","learner":true}}`:                                       409, // this node
+		`{"add":{"id":5,"raft":"b:1","http":"a:2","learner":true}}`:                                       409,
+		`{"add":{"id":5,"raft":"b:1","http":"a:3","learner":true}}`:                                       200, // which is down
+		`{"add":{"id":5,"raft":"b:1","http":"a:2","learner":true},"force":true}`:                          200,
 		`{"address":{"id":3,"raft":"b:1","http":"a:2"}}`:                                                  409,
-		`{"address":{"id":2,"raft":"b:1","http":"a:2"}}`:                                                  200, // its own
-		`{"change":{"voters":[1,2,{"id":4,"raft":"b:1","http":"a:2"}]}}`:                                  409,
-		`{"change":{"voters":[1,3,{"id":4,"raft":"b:1","http":"a:2"}]}}`:                                  200, // in its place
-		`{"change":{"voters":[1,{"id":2,"raft":"b:2","http":"b:2"},{"id":4,"raft":"b:1","http":"a:2"}]}}`: 200,
-		`{"change":{"voters":[1,{"id":5,"raft":"b:2","http":"b:2"},{"id":4,"raft":"b:1","http":"b:2"}]}}`: 400,
+		`{"address":{"id":3,"raft":"b:1","http":"a:4"}}`:                                                  200,
+		`{"address":{"id":2,"raft":"b:1","http":"a:1"}}`:                                                  200, // it moves while it answers: the rules refuse that
+		`{"change":{"voters":[1,2,{"id":5,"raft":"b:1","http":"a:2"}]}}`:                                  409,
+		`{"change":{"voters":[1,3,{"id":5,"raft":"b:1","http":"a:2"}]}}`:                                  200, // in its place
+		`{"change":{"voters":[1,{"id":2,"raft":"b:2","http":"b:2"},{"id":5,"raft":"b:1","http":"a:2"}]}}`: 200,
+		`{"change":{"voters":[1,{"id":6,"raft":"b:2","http":"b:2"},{"id":5,"raft":"b:1","http":"b:2"}]}}`: 400,
 	} {
 		if got := ask(t, "POST", at+"/v1/members", text); got.status != want || want == 409 && !strings.Contains(got.body, "where node") {
 			t.Errorf("%s: %d %s, want %d", text, got.status, got.body, want)
@@ -412,20 +413,26 @@ func TestHTTPAddressOfAnotherIsRefused(t *testing.T) {
 	}
 }
 
-// TestMemberAnswersWhereItIsToBeAsked: of a member that takes part, another HTTP address is refused at which it does not answer.
+// TestMemberAnswersWhereItIsToBeAsked: of a member that takes part, another HTTP address is refused at which it does not answer. Whoever listens there instead
+// is not shown the token.
 func TestMemberAnswersWhereItIsToBeAsked(t *testing.T) {
 	f := newFake(1, 1)
 	f.change = func(actors.Change) error { return nil }
-	at := serve(t, f, func(c *Config) { c.Token = "secret" })
-	two := serve(t, newFake(2, 1), func(c *Config) { c.Token = "secret" })
-	nobody := httptest.NewServer(http.NotFoundHandler())
+	secret := func(c *Config) { c.Token = "secret" }
+	at, two := serve(t, f, secret), serve(t, newFake(2, 1), secret)
+	nobody := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if shown := fmt.Sprint(r.Header, r.URL); strings.Contains(shown, "secret") {
+			t.Errorf("it was shown %s", shown)
+		}
+	}))
 	t.Cleanup(nobody.Close)
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	f.status.Members = []actors.MemberStatus{
-		{Member: raft.Member{ID: 1, Tag: "a:1"}, Voter: true}, {Member: raft.Member{ID: 2, Tag: "a:2"}, Voter: true, Active: true}, {Member: raft.Member{ID: 3, Tag: "a:3"}, Voter: true},
-	}
 	host := func(s *httptest.Server) string { return strings.TrimPrefix(s.URL, "http://") }
+	member := func(id raft.NodeID, http string, active bool) actors.MemberStatus {
+		return actors.MemberStatus{Member: raft.Member{ID: id, Addr: "r:1", Tag: http}, Voter: true, Active: active}
+	}
+	f.status.Members = []actors.MemberStatus{member(1, two, false), member(2, at, true), member(3, "a:3", false)} // the first two the wrong way round
 	for _, test := range []struct {
 		id    int
 		http  string
@@ -434,18 +441,25 @@ func TestMemberAnswersWhereItIsToBeAsked(t *testing.T) {
 		words string
 	}{
 		{1, at, false, 200, ""},
-		{1, two, false, 409, "node 2 answers there"},
+		{1, host(nobody), false, 409, "is no node"},
 		{2, two, false, 200, ""},
-		{2, host(nobody), false, 409, "no node of this cluster"},
+		{2, host(nobody), false, 409, "is no node"},
 		{2, host(gone), false, 409, "connection refused"},
 		{2, host(gone), true, 200, ""},
-		{2, "a:2", false, 200, ""},      // as it is
+		{2, at, false, 200, ""},         // as it is
 		{3, host(gone), false, 200, ""}, // which is down
+		{3, two, false, 409, "where node 1 answers"},
 	} {
-		text := fmt.Sprintf(`{"address":{"id":%d,"raft":"b:1","http":%q},"force":%t}`, test.id, test.http, test.force)
-		if got := ask(t, "POST", at+"/v1/members", text, "Authorization: Bearer secret"); got.status != test.want || !strings.Contains(got.body, test.words) {
-			t.Errorf("%s: %d %s, want %d %s", text, got.status, got.body, test.want, test.words)
+		for _, form := range []string{`{"address":{"id":%d,"raft":"r:1","http":%q},"force":%t}`, `{"add":{"id":%d,"raft":"r:1","http":%q},"force":%t}`} {
+			text := fmt.Sprintf(form, test.id, test.http, test.force)
+			if got := ask(t, "POST", at+"/v1/members", text, "Authorization: Bearer secret"); got.status != test.want || !strings.Contains(got.body, test.words) {
+				t.Errorf("%s: %d %s, want %d %s", text, got.status, got.body, test.want, test.words)
+			}
 		}
+	}
+	text := fmt.Sprintf(`{"change":{"voters":[1,{"id":2,"raft":"r:1","http":%q},3]}}`, host(gone))
+	if got := ask(t, "POST", at+"/v1/members", text, "Authorization: Bearer secret"); got.status != 409 {
+		t.Errorf("%s: %d %s", text, got.status, got.body)
 	}
 }
 

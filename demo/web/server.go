@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/troupe-raft/troupe/demo/api"
 	"github.com/troupe-raft/troupe/demo/kv"
 	"github.com/troupe-raft/troupe/raft"
 	"github.com/troupe-raft/troupe/remote"
@@ -210,6 +211,7 @@ type reply struct {
 func (s *Server) write(w http.ResponseWriter, out reply) {
 	h := w.Header()
 	h.Set("Content-Type", cmp.Or(out.contentType, typeJSON))
+	h.Set(api.HeaderNode, strconv.FormatUint(uint64(s.Node), 10))
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if out.retryAfter != "" {

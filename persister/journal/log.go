@@ -1,0 +1,175 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// A Log composes pieces and knows what has landed. One caller at a time.
+//
+// Segments are in one of four states, in the order of their bases: released, whose bytes are kept elsewhere and which
+// are used again; filled; the current one, to which pieces are added; and ready ones, whose headers are synced. A
+// caller keeps one ready, so that writing goes on while a file is made.
+type Log struct {
+	codec
+	size        Position
+	segments    []Segment // from the oldest that is not released to the last ready one
+	current     int       // in segments
+	released    []Segment
+	incarnation Incarnation
+	end         Position // of what was composed
+	landed      Position
+	sum         uint32 // of the last piece
+	barrier     Position
+	flights     []Write // composed and not landed
+	rests       bool    // the last piece only says what had landed
+}
+
+// ErrNoRoom says that no segment is ready for what does not fit in the current one.
+var ErrNoRoom = errors.New("journal: no segment is ready")
+
+// NewLog goes on with a journal where Scan found its end, or begins a new one at its first segment. segments are those
+// that Scan was given; released are those before. The first piece is to be composed with Begin.
+func NewLog(store uint64, size Position, segments, released []Segment, e Ending) *Log {
+	l := &Log{
+		codec: newCodec(store), size: size, segments: slices.Clone(segments), released: slices.Clone(released),
+		incarnation: e.Incarnation + 1, end: e.End, landed: e.End, sum: e.Sum,
+	}
+	l.current = int((e.End - segments[0].Base) / size)
+	return l
+}
+
+// Incarnation is that of what is written now.
+func (l *Log) Incarnation() Incarnation { return l.incarnation }
+
+// End is where the next piece begins.
+func (l *Log) End() Position { return l.end }
+
+// Landed is the end of what is written and synced, and all before it.
+func (l *Log) Landed() Position { return l.landed }
+
+// Oldest is where the oldest segment begins that is not released.
+func (l *Log) Oldest() Position { return l.segments[0].Base }
+
+// MaxPayload is the largest payload of one piece.
+func (l *Log) MaxPayload() int { return MaxPayload(l.size) }
+
+// MaxPayload is the largest payload of one piece in a journal with segments of this size.
+func MaxPayload(segment Position) int { return room(maxPiece(segment)) }
+
+// Filled is the segment that is to be moved next: the oldest, if the journal has landed beyond it.
+func (l *Log) Filled() (Segment, bool) {
+	return l.segments[0], l.current > 0 && l.landed >= l.segments[1].Base
+}
+
+// Release says that all before a segment's base is kept elsewhere, durably: the segments before it are used again.
+func (l *Log) Release(through Position) {
+	for len(l.segments) > 0 && l.current > 0 && l.segments[0].Base+l.size <= through && l.landed >= through {
+		l.released = append(l.released, l.segments[0])
+		l.segments = l.segments[1:]
+		l.current--
+	}
+}
+
+// Ready is how many segments wait to be used.
+func (l *Log) Ready() int { return len(l.segments) - 1 - l.current }
+
+// Reuse takes a released segment for the next stretch, and returns its header's page, which is to be written and
+// synced before Add. False: none is released.
+func (l *Log) Reuse() (s Segment, page []byte, ok bool) {
+	if len(l.released) == 0 {
+		return s, nil, false
+	}
+	s = l.released[0]
+	l.released = l.released[1:]
+	s, page = l.Prepare(s.File)
+	return s, page, true
+}
+
+// Prepare is Reuse for a file that is new. One is prepared at a time: Add comes before the next.
+func (l *Log) Prepare(file int) (Segment, []byte) {
+	h := Header{Base: l.segments[len(l.segments)-1].Base + l.size, Needed: l.segments[0].Base}
+	return Segment{Header: h, File: file, Incarnation: l.incarnation}, l.encodeHeader(h, l.incarnation)
+}
+
+// Add makes a segment ready whose header is synced.
+func (l *Log) Add(s Segment) error {
+	if want := l.segments[len(l.segments)-1].Base + l.size; s.Base != want {
+		return fmt.Errorf("journal: segment at %d is added, want %d", s.Base, want)
+	}
+	l.segments = append(l.segments, s)
+	return nil
+}
+
+// Begin composes the piece that begins this incarnation. It must have landed before anybody is answered.
+func (l *Log) Begin() ([]Write, error) { return l.Append(Open, nil) }
+
+// Append composes a piece, after one that turns to the next segment where it does not fit in this one. Errors:
+// ErrNoRoom, after which nothing has changed.
+func (l *Log) Append(kind Kind, payload [][]byte) (writes []Write, err error) {
+	length := 0
+	for _, part := range payload {
+		length += len(part)
+	}
+	if length > l.MaxPayload() {
+		return nil, fmt.Errorf("journal: a piece of %d bytes, at most %d fit", length, l.MaxPayload())
+	}
+	need := span(length)
+	if l.end+need+PageSize > l.segments[l.current].Base+l.size { // a page is left for turning
+		if l.Ready() == 0 {
+			return nil, ErrNoRoom
+		}
+		writes = append(writes, l.turn())
+	}
+	w := l.add(kind, payload, need)
+	return append(writes, w), nil
+}
+
+// turn ends the current segment. What comes after it waits until it has landed: the first piece of a segment is never
+// there while one before it is not.
+func (l *Log) turn() Write {
+	w := l.add(Turn, nil, PageSize)
+	l.current++
+	w.End = l.segments[l.current].Base + PageSize
+	l.end, l.barrier = w.End, w.End
+	l.flights[len(l.flights)-1].End = w.End
+	return w
+}
+
+func (l *Log) add(kind Kind, payload [][]byte, need Position) Write {
+	w := Write{At: l.end, End: l.end + need, Kind: kind, Raw: make([]byte, need), After: l.barrier}
+	length := 0
+	for _, part := range payload {
+		length += len(part)
+	}
+	l.sum = l.compose(w.Raw, w.At, l.incarnation, head{kind: kind, length: length, before: l.sum, witness: l.landed}, payload)
+	l.end, l.rests = w.End, kind == Idle || kind == Close
+	w2 := w
+	w2.Raw = nil
+	l.flights = append(l.flights, w2)
+	return w
+}
+
+// Land says that the oldest piece that has not landed is written and synced, and returns where it was.
+func (l *Log) Land() (Write, error) {
+	if len(l.flights) == 0 {
+		return Write{}, errors.New("journal: nothing is on its way")
+	}
+	w := l.flights[0]
+	l.flights = l.flights[1:]
+	l.landed = w.End
+	return w, nil
+}
+
+// Unproven reports whether the last piece is witnessed by none: an idle one would be.
+func (l *Log) Unproven() bool { return !l.rests && len(l.flights) == 0 }
+
+// Place is the file and the offset of a position, of a segment that is neither released nor to come.
+func (l *Log) Place(at Position) (file int, offset int64, ok bool) {
+	if at < l.segments[0].Base || at >= l.segments[len(l.segments)-1].Base+l.size {
+		return 0, 0, false
+	}
+	s := l.segments[(at-l.segments[0].Base)/l.size]
+	return s.File, int64(at - s.Base), true
+}

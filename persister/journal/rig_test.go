@@ -1,0 +1,330 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// A disk is some files of sectors. What is written is in a cache until it is synced; a crash keeps any of it.
+type disk struct {
+	files map[int][]byte
+	cache map[int]map[int64][]byte // by file and offset: sectors that are written and not synced
+	bad   map[int]map[int64]bool   // sectors that cannot be read
+	ring  []int                    // the files that are listed
+	left  int                      // operations until a crash, which cuts the last one short; 0: none comes
+}
+
+// crashed is what an operation panics with that a crash has cut short.
+type crashed struct{}
+
+// operate counts an operation that is about to begin.
+func (d *disk) operate() {
+	if d.left == 0 {
+		return
+	}
+	if d.left--; d.left == 0 {
+		panic(crashed{})
+	}
+}
+
+func newDisk() *disk {
+	return &disk{files: map[int][]byte{}, cache: map[int]map[int64][]byte{}, bad: map[int]map[int64]bool{}}
+}
+
+func (d *disk) make(file int, size Position) {
+	d.operate()
+	d.files[file], d.cache[file], d.bad[file] = make([]byte, size), map[int64][]byte{}, map[int64]bool{}
+}
+
+func (d *disk) write(file int, at int64, raw []byte) {
+	defer d.operate() // what it wrote may be kept, or not
+	for from := 0; from < len(raw); from += SectorSize {
+		d.cache[file][at+int64(from)] = bytes.Clone(raw[from : from+SectorSize])
+	}
+}
+
+func (d *disk) sync(file int) {
+	d.operate()
+	for at, sector := range d.cache[file] {
+		copy(d.files[file][at:], sector)
+	}
+	clear(d.cache[file])
+}
+
+// list adds a file to the ring.
+func (d *disk) list(file int) {
+	d.operate()
+	d.ring = append(d.ring, file)
+}
+
+// cached are the sectors that are written and not synced, in order.
+func (d *disk) cached() (out []place) {
+	for file, sectors := range d.cache {
+		for at := range sectors {
+			out = append(out, place{file, at})
+		}
+	}
+	slices.SortFunc(out, func(a, b place) int { return (a.file-b.file)*1<<40 + int(a.at-b.at) })
+	return out
+}
+
+type place struct {
+	file int
+	at   int64
+}
+
+// crash keeps what keep says of what was not synced.
+func (d *disk) crash(keep func(place) bool) {
+	for _, p := range d.cached() {
+		if keep(p) {
+			copy(d.files[p.file][p.at:], d.cache[p.file][p.at])
+		}
+	}
+	for file := range d.cache {
+		clear(d.cache[file])
+	}
+}
+
+func (d *disk) clone() *disk {
+	c := newDisk()
+	c.ring = slices.Clone(d.ring)
+	for file, b := range d.files {
+		c.files[file], c.cache[file], c.bad[file] = bytes.Clone(b), map[int64][]byte{}, map[int64]bool{}
+		for at, sector := range d.cache[file] {
+			c.cache[file][at] = sector
+		}
+	}
+	return c
+}
+
+var errBad = errors.New("unreadable")
+
+// ReadAt implements Source.
+func (d *disk) ReadAt(file int, p []byte, at int64) error {
+	copy(p, d.files[file][at:])
+	for i := range d.cache[file] {
+		if i >= at && i < at+int64(len(p)) {
+			copy(p[i-at:], d.cache[file][i])
+		}
+	}
+	for i := range d.bad[file] {
+		if i >= at && i < at+int64(len(p)) {
+			return errBad
+		}
+	}
+	return nil
+}
+
+const (
+	testStore = 0x1234_5678_9abc
+	testSize  = MinSegment
+)
+
+// A rig runs a journal on a disk, and knows what it must find after a crash.
+type rig struct {
+	t     testing.TB
+	disk  *disk
+	log   *Log
+	kept  Position   // up to here it is kept elsewhere
+	limit int        // files
+	wrote [][]byte   // the payloads in the journal, from kept on
+	ends  []Position // of each
+	acked int        // of them: they have landed
+	queue []Write    // composed, not written
+	depth int        // writes that are written before the first of them is synced
+}
+
+func newRig(t testing.TB) *rig {
+	r := &rig{t: t, disk: newDisk(), limit: 4, depth: 1}
+	r.disk.make(0, testSize)
+	r.disk.write(0, 0, newCodec(testStore).encodeHeader(Header{}, 1))
+	r.disk.sync(0)
+	r.disk.list(0)
+	return r
+}
+
+// open reads the journal and checks what it found. It must not fail after a crash.
+func (r *rig) open() {
+	r.t.Helper()
+	if err := r.tryOpen(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// read is what the journal has, without going on with it.
+func (r *rig) read() (found [][]byte, segments, released []Segment, e Ending, err error) {
+	heads := map[int][]byte{}
+	for _, file := range r.disk.ring {
+		heads[file] = make([]byte, SectorSize)
+		if err := r.disk.ReadAt(file, heads[file], 0); err != nil {
+			return nil, nil, nil, e, err
+		}
+	}
+	if segments, released, err = Arrange(testStore, testSize, r.kept, heads); err != nil {
+		return nil, nil, nil, e, err
+	}
+	e, err = Scan(testStore, testSize, segments, r.disk, func(p *Piece) error {
+		if p.Kind == Flight {
+			found = append(found, bytes.Clone(p.Payload))
+		}
+		return nil
+	})
+	return found, segments, released, e, err
+}
+
+// lost says how what was found differs from what must be there: all that was acknowledged, and nothing that was not
+// written, in order.
+func (r *rig) lost(found [][]byte) error {
+	if len(found) < r.acked {
+		return fmt.Errorf("found %d pieces, %d were acknowledged", len(found), r.acked)
+	}
+	for i, b := range found {
+		if i >= len(r.wrote) || !bytes.Equal(b, r.wrote[i]) {
+			return fmt.Errorf("piece %d is another one than was written", i)
+		}
+	}
+	return nil
+}
+
+func (r *rig) tryOpen() error {
+	found, segments, released, e, err := r.read()
+	if err != nil {
+		return err
+	}
+	if err := r.lost(found); err != nil {
+		return err
+	}
+	r.wrote, r.ends, r.queue = r.wrote[:len(found)], r.ends[:len(found)], nil
+	r.log = NewLog(testStore, testSize, segments, released, e)
+	for _, w := range e.Rewrite {
+		r.put(w)
+	}
+	for _, file := range r.disk.ring {
+		r.disk.sync(file)
+	}
+	r.grow()
+	writes, err := r.log.Begin()
+	if err != nil {
+		return err
+	}
+	r.queue = append(r.queue, writes...)
+	r.settle()
+	r.acked = len(r.wrote) // from now on anybody may be answered by what was read
+	return nil
+}
+
+// grow keeps a segment ready.
+func (r *rig) grow() {
+	for r.log.Ready() == 0 {
+		fresh := false
+		s, page, ok := r.log.Reuse()
+		if !ok {
+			for filled, ok := r.log.Filled(); ok && len(r.disk.ring) >= r.limit; filled, ok = r.log.Filled() {
+				r.move(filled)
+			}
+			if s, page, ok = r.log.Reuse(); !ok {
+				file := len(r.disk.ring)
+				r.disk.make(file, testSize)
+				s, page = r.log.Prepare(file)
+				fresh = true
+			}
+		}
+		r.disk.write(s.File, 0, page)
+		r.disk.sync(s.File)
+		if fresh {
+			r.disk.list(s.File)
+		}
+		if err := r.log.Add(s); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// move keeps a segment elsewhere.
+func (r *rig) move(s Segment) {
+	r.kept = s.Base + testSize
+	n := 0
+	for n < len(r.ends) && r.ends[n] <= r.kept {
+		n++
+	}
+	r.wrote, r.ends, r.acked = r.wrote[n:], r.ends[n:], r.acked-n
+	r.log.Release(r.kept)
+}
+
+func (r *rig) put(w Write) {
+	file, at, ok := r.log.Place(w.At)
+	if !ok {
+		r.t.Fatalf("a write at %d is nowhere", w.At)
+	}
+	r.disk.write(file, at, w.Raw)
+}
+
+// append composes a piece.
+func (r *rig) append(payload ...[]byte) {
+	r.t.Helper()
+	r.grow()
+	writes, err := r.log.Append(Flight, payload)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.queue = append(r.queue, writes...)
+	r.wrote, r.ends = append(r.wrote, bytes.Join(payload, nil)), append(r.ends, writes[len(writes)-1].End)
+}
+
+// idle composes a piece that is not the caller's.
+func (r *rig) idle(k Kind) {
+	r.grow()
+	writes, err := r.log.Append(k, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.queue = append(r.queue, writes...)
+	r.settle()
+}
+
+// write has the device write as many of what was composed as it may.
+func (r *rig) write(n int) (written []Write) {
+	for len(written) < n && len(r.queue) > 0 && r.queue[0].After <= r.log.Landed() {
+		r.put(r.queue[0])
+		written, r.queue = append(written, r.queue[0]), r.queue[1:]
+	}
+	return written
+}
+
+// settle has everything land.
+func (r *rig) settle() {
+	for len(r.queue) > 0 {
+		written := r.write(r.depth)
+		for _, file := range r.disk.ring {
+			r.disk.sync(file)
+		}
+		for range written {
+			w, err := r.log.Land()
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			if w.Kind == Flight {
+				r.acked++
+			}
+		}
+	}
+}
+
+// fork is another rig in the same state, to try a crash on.
+func (r *rig) fork() *rig {
+	c := *r
+	c.disk, c.wrote, c.ends, c.log, c.queue = r.disk.clone(), slices.Clone(r.wrote), slices.Clone(r.ends), nil, nil
+	return &c
+}
+
+func words(r *rand.Rand, most int) []byte {
+	b := make([]byte, r.IntN(most))
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
+}

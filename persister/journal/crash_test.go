@@ -56,7 +56,7 @@ func (r *rig) step(random *rand.Rand) {
 // TestCrashes has journals crash at any operation, of writing, turning, growing, moving and opening, again and again.
 // None is refused, and nothing that was acknowledged is lost.
 func TestCrashes(t *testing.T) {
-	const runs, crashes = 60, 200 // 12,000
+	const runs, crashes = 50, 200 // 10,000
 	reused := 0
 	for seed := range uint64(runs) {
 		random := rand.New(rand.NewPCG(7, seed))

@@ -24,10 +24,11 @@ func (r *rig) survives(left int, random *rand.Rand, run func()) (cut bool) {
 	return false
 }
 
-// crash is a power cut, or a kill, which leaves the caches as they are.
+// crash is a power cut, or a kill, which leaves what was written in a cache.
 func (r *rig) crash(random *rand.Rand) {
 	switch random.IntN(4) {
-	case 0: // a kill
+	case 0:
+		r.disk.kill()
 	case 1:
 		r.disk.crash(func(place) bool { return false })
 	case 2:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -13,6 +14,7 @@ import (
 type disk struct {
 	files map[int][]byte
 	cache map[int]map[int64][]byte // by file and offset: sectors that are written and not synced
+	stale map[int]map[int64][]byte // likewise, by who was killed since: no sync writes them, though they are read
 	bad   map[int]map[int64]bool   // sectors that cannot be read
 	ring  []int                    // the files that are listed
 	left  int                      // operations until a crash, which cuts the last one short; 0: none comes
@@ -32,18 +34,19 @@ func (d *disk) operate() {
 }
 
 func newDisk() *disk {
-	return &disk{files: map[int][]byte{}, cache: map[int]map[int64][]byte{}, bad: map[int]map[int64]bool{}}
+	return &disk{files: map[int][]byte{}, cache: map[int]map[int64][]byte{}, stale: map[int]map[int64][]byte{}, bad: map[int]map[int64]bool{}}
 }
 
 func (d *disk) make(file int, size Position) {
 	d.operate()
-	d.files[file], d.cache[file], d.bad[file] = make([]byte, size), map[int64][]byte{}, map[int64]bool{}
+	d.files[file], d.cache[file], d.stale[file], d.bad[file] = make([]byte, size), map[int64][]byte{}, map[int64][]byte{}, map[int64]bool{}
 }
 
 func (d *disk) write(file int, at int64, raw []byte) {
 	defer d.operate() // what it wrote may be kept, or not
 	for from := 0; from < len(raw); from += SectorSize {
 		d.cache[file][at+int64(from)] = bytes.Clone(raw[from : from+SectorSize])
+		delete(d.stale[file], at+int64(from))
 	}
 }
 
@@ -86,6 +89,17 @@ func (d *disk) crash(keep func(place) bool) {
 	}
 	for file := range d.cache {
 		clear(d.cache[file])
+		clear(d.stale[file])
+	}
+}
+
+// kill ends the process, and leaves what it had written where the next one reads it.
+func (d *disk) kill() {
+	for file, sectors := range d.cache {
+		for at, sector := range sectors {
+			d.stale[file][at] = sector
+		}
+		clear(sectors)
 	}
 }
 
@@ -94,6 +108,7 @@ func (d *disk) clone() *disk {
 	c.ring = slices.Clone(d.ring)
 	for file, b := range d.files {
 		c.files[file], c.cache[file], c.bad[file] = bytes.Clone(b), map[int64][]byte{}, map[int64]bool{}
+		c.stale[file] = maps.Clone(d.stale[file])
 		for at, sector := range d.cache[file] {
 			c.cache[file][at] = sector
 		}
@@ -106,9 +121,11 @@ var errBad = errors.New("unreadable")
 // ReadAt implements Source.
 func (d *disk) ReadAt(file int, p []byte, at int64) error {
 	copy(p, d.files[file][at:])
-	for i := range d.cache[file] {
-		if i >= at && i < at+int64(len(p)) {
-			copy(p[i-at:], d.cache[file][i])
+	for _, sectors := range []map[int64][]byte{d.stale[file], d.cache[file]} {
+		for i := range sectors {
+			if i >= at && i < at+int64(len(p)) {
+				copy(p[i-at:], sectors[i])
+			}
 		}
 	}
 	for i := range d.bad[file] {

@@ -47,16 +47,16 @@ type Ending struct {
 	Sum    uint32   // of the last piece
 	// Incarnation is the highest in any sector from the first segment on. The next must be above it.
 	Incarnation Incarnation
-	// Rewrite are the pieces from Proven to End. They may be in a cache alone: they are to be written again, and synced,
-	// before anybody is answered by what was read.
+	// Rewrite are the pieces from Proven to End, and the headers of segments in which nothing is proven. They may be in
+	// a cache alone: they are to be written again, and synced, before anybody is answered by what was read.
 	Rewrite []Write
 }
 
-// A Write is a piece for the device.
+// A Write is a piece, or a header, for the device.
 type Write struct {
 	At, End Position
 	Raw     []byte
-	Kind    Kind
+	Kind    Kind     // 0: a header
 	After   Position // it must not be written before the journal has landed up to here
 }
 
@@ -204,6 +204,11 @@ func (s *scanner) tail(e *Ending, current Incarnation) error {
 
 // unproven gathers what is to be written again.
 func (s *scanner) unproven(e *Ending) error {
+	for _, g := range s.segments {
+		if first := g.Base + PageSize; first >= e.Proven { // a piece comes after its segment's header is synced
+			e.Rewrite = append(e.Rewrite, Write{At: g.Base, End: first, Raw: s.encodeHeader(g.Header, g.Incarnation)})
+		}
+	}
 	for at := max(e.Proven, s.segments[0].Base+PageSize); at < e.End; {
 		p, whole := s.piece(at)
 		if !whole {

@@ -75,6 +75,13 @@ func (c codec) look(sector []byte, at Position) (holds content, flags Position, 
 	return damaged, 0, 0
 }
 
+// later reports whether a sector holds a frame of a later lap.
+func (c codec) later(sector []byte, at Position) bool {
+	word := Position(binary.LittleEndian.Uint64(sector[sectorData:]))
+	holds, _, _ := c.look(sector, word&^allFlags)
+	return holds == here && word > at
+}
+
 func allZero(b []byte) bool {
 	for len(b) >= 8 {
 		if binary.LittleEndian.Uint64(b) != 0 {

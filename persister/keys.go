@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/troupe-raft/troupe/entry"
+	"github.com/troupe-raft/troupe/persister/journal"
 	"github.com/troupe-raft/troupe/raft"
 )
 
 // The database's keys, all numbers big-endian:
 //
 //	'o'                                       the latest opening of the store
+//	'k'                                       the position up to which the table has what the journal had
 //	'g' group(8)                              the group's record: generation, alive or destroyed
 //	'd' group(8) generation(4) 'h'            its HardState
 //	'd' group(8) generation(4) 'm'            its SnapshotMeta and the entry before its log
@@ -22,6 +24,7 @@ import (
 // neither a flipped bit nor a value in the wrong place is believed.
 const (
 	openingKey = 'o'
+	keptPlace  = 'k'
 	recordKey  = 'g'
 	dataKey    = 'd'
 	hardPart   = 'h'
@@ -57,6 +60,20 @@ func blockIndex(key []byte) (raft.Index, bool) {
 	return raft.Index(binary.BigEndian.Uint64(key[indexAt:])), true
 }
 
+func keptKey() []byte { return []byte{keptPlace} }
+
+func encodeKept(p journal.Position) []byte {
+	return appendSum(keptKey(), binary.BigEndian.AppendUint64([]byte{valueVersion}, uint64(p)))
+}
+
+func decodeKept(value []byte) (journal.Position, error) {
+	v, err := checked(keptKey(), value)
+	if err != nil || len(v) != 8 {
+		return 0, errDamaged
+	}
+	return journal.Position(binary.BigEndian.Uint64(v)), nil
+}
+
 const valueVersion = 1
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -83,24 +100,34 @@ func checked(key, value []byte) ([]byte, error) {
 
 // A record says which generation of a group is stored.
 type record struct {
-	gen   generation
-	alive bool
+	gen    generation
+	alive  bool
+	number uint64 // of the group's last change in the table; 0: they are not counted
 }
 
 func (r record) encode(key []byte) []byte {
 	v := binary.BigEndian.AppendUint32([]byte{valueVersion}, uint32(r.gen))
+	alive := byte(0)
 	if r.alive {
-		return appendSum(key, append(v, 1))
+		alive = 1
 	}
-	return appendSum(key, append(v, 0))
+	v = append(v, alive)
+	if r.number > 0 {
+		v = binary.BigEndian.AppendUint64(v, r.number)
+	}
+	return appendSum(key, v)
 }
 
 func decodeRecord(key, value []byte) (record, error) {
 	v, err := checked(key, value)
-	if err != nil || len(v) != 5 || v[4] > 1 {
+	if err != nil || len(v) != 5 && len(v) != 13 || v[4] > 1 {
 		return record{}, errDamaged
 	}
-	return record{gen: generation(binary.BigEndian.Uint32(v)), alive: v[4] == 1}, nil
+	r := record{gen: generation(binary.BigEndian.Uint32(v)), alive: v[4] == 1}
+	if len(v) == 13 {
+		r.number = binary.BigEndian.Uint64(v[5:])
+	}
+	return r, nil
 }
 
 // encodeHard writes the doubt and the promise only where there are any.

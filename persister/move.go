@@ -190,8 +190,12 @@ func (m *mover) end(id raft.GroupID, g *moving) error {
 	if err != nil {
 		return err
 	}
-	if b != nil && b.Last() >= g.cut && g.cut-1 > g.prev {
-		if err := m.batch.set(appendBlockKey(nil, id, g.gen, b.First()), b.Slice(b.First(), g.cut-1).Bytes()); err != nil {
+	if b != nil && b.Last() >= g.cut {
+		key := appendBlockKey(nil, id, g.gen, b.First())
+		if g.cut-1 <= g.prev { // what is left of it was compacted
+			return m.batch.deleteRange(key, last)
+		}
+		if err := m.batch.set(key, b.Slice(b.First(), g.cut-1).Bytes()); err != nil {
 			return err
 		}
 	}

@@ -25,7 +25,7 @@ type overlay struct {
 	hardAt   journal.Position // 0: home has it
 	meta     meta
 	metaAt   journal.Position // likewise
-	voidAt   journal.Position // of the last change after which nothing at home counts of the log; 0: there is none
+	voidAt   journal.Position // before what is here is moved, nothing that home has of the log counts; 0: what it has counts
 	blocks   []located        // in order of their indices, and of their places
 }
 
@@ -105,8 +105,9 @@ func (o *overlay) compact(m meta, at journal.Position) {
 	for n < len(o.blocks) && o.blocks[n].last <= m.prev.Index {
 		n++
 	}
-	if n > 0 { // home counts below the first of them at most, and that is gone as well
-		o.blocks, o.voidAt = slices.Delete(o.blocks, 0, n), at
+	if n > 0 { // home counts below the first of them at most, and that is gone as well, until they themselves are moved
+		o.voidAt = max(o.voidAt, o.blocks[n-1].at.At)
+		o.blocks = slices.Delete(o.blocks, 0, n)
 	}
 }
 

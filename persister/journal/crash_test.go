@@ -4,16 +4,18 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/troupe-raft/troupe/internal/sectors"
 )
 
 // survives runs something until a crash comes, and then has the disk keep what a draw says. False: no crash came.
 func (r *rig) survives(left int, random *rand.Rand, run func()) (cut bool) {
-	r.disk.left = left
+	r.disk.Left = left
 	defer func() {
-		r.disk.left = 0
+		r.disk.Left = 0
 		switch reason := recover(); reason {
 		case nil:
-		case crashed{}:
+		case sectors.Crashed{}:
 			cut = true
 			r.crash(random)
 		default:
@@ -28,13 +30,13 @@ func (r *rig) survives(left int, random *rand.Rand, run func()) (cut bool) {
 func (r *rig) crash(random *rand.Rand) {
 	switch random.IntN(4) {
 	case 0:
-		r.disk.kill()
+		r.disk.Kill()
 	case 1:
-		r.disk.crash(func(place) bool { return false })
+		r.disk.Crash(func(sectors.Place) bool { return false })
 	case 2:
-		r.disk.crash(func(place) bool { return true })
+		r.disk.Crash(func(sectors.Place) bool { return true })
 	default:
-		r.disk.crash(func(place) bool { return random.IntN(2) == 0 })
+		r.disk.Crash(func(sectors.Place) bool { return random.IntN(2) == 0 })
 	}
 }
 
@@ -57,7 +59,7 @@ func (r *rig) step(random *rand.Rand) {
 // TestCrashes has journals crash at any operation, of writing, turning, growing, moving and opening, again and again.
 // None is refused, and nothing that was acknowledged is lost.
 func TestCrashes(t *testing.T) {
-	const runs, crashes = 50, 200 // 10,000
+	const runs, crashes = 30, 200
 	reused := 0
 	for seed := range uint64(runs) {
 		random := rand.New(rand.NewPCG(7, seed))

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/troupe-raft/troupe/internal/sectors"
 )
 
 // full is a journal of several segments, the oldest of which are kept elsewhere, all of it landed and witnessed.
@@ -17,20 +20,15 @@ func full(t *testing.T) *rig {
 		r.settle()
 	}
 	r.idle(Idle)
-	if len(r.disk.ring) != r.limit || r.kept == 0 || len(r.log.segments) < 3 {
-		t.Fatalf("%d files, kept up to %d, %d segments", len(r.disk.ring), r.kept, len(r.log.segments))
+	if len(r.disk.Ring) != r.limit || r.kept == 0 || len(r.log.segments) < 3 {
+		t.Fatalf("%d files, kept up to %d, %d segments", len(r.disk.Ring), r.kept, len(r.log.segments))
 	}
 	return r
 }
 
 // unlist takes a file out of the ring, as if it had been removed.
-func (d *disk) unlist(file int) {
-	for i, f := range d.ring {
-		if f == file {
-			d.ring = append(d.ring[:i:i], d.ring[i+1:]...)
-			return
-		}
-	}
+func unlist(d *sectors.Disk, file int) {
+	d.Ring = slices.DeleteFunc(slices.Clone(d.Ring), func(f int) bool { return f == file })
 }
 
 // TestMissingAndForeignSegments: a segment that is gone, older than the others, or another store's is missed.
@@ -45,52 +43,52 @@ func TestMissingAndForeignSegments(t *testing.T) {
 	}
 	for i := range 2 { // the oldest, and one in the middle: both hold what nobody keeps elsewhere
 		r := full(t)
-		r.disk.unlist(r.log.segments[i].File)
+		unlist(r.disk, r.log.segments[i].File)
 		refused(fmt.Sprint("segment ", i, " is gone"), r, "missing")
 	}
 	r := full(t)
-	r.disk.unlist(r.log.segments[r.log.current].File)
+	unlist(r.disk, r.log.segments[r.log.current].File)
 	refused("the current segment is gone", r, "missing")
 
 	r = full(t)
-	before := r.disk.clone()
+	before := r.disk.Clone()
 	for range 120 {
 		r.append(make([]byte, 1500))
 		r.settle()
 	}
 	r.idle(Idle)
 	for i, g := range r.log.segments[:r.log.current+1] {
-		now := r.disk.files[g.File]
-		r.disk.files[g.File] = before.files[g.File]
+		now := r.disk.Files[g.File]
+		r.disk.Files[g.File] = before.Files[g.File]
 		refused(fmt.Sprint("segment ", i, " is put back to what it was a lap before"), r, "missing")
-		r.disk.files[g.File] = now
+		r.disk.Files[g.File] = now
 	}
 
 	r = full(t)
 	r.kept -= testSize
 	refused("what was kept elsewhere is older", r, "is missing")
 	r.kept += testSize
-	r.disk.unlist(r.log.segments[0].File)
+	unlist(r.disk, r.log.segments[0].File)
 	r.kept = 0
 	refused("what was kept elsewhere is lost", r, "is used again")
 
 	r = full(t)
 	first := r.log.segments[0]
-	copy(r.disk.files[first.File], newCodec(testStore+1).encodeHeader(first.Header, 1))
+	copy(r.disk.Files[first.File], newCodec(testStore+1).encodeHeader(first.Header, 1))
 	refused("a header of another store", r, "another store")
-	copy(r.disk.files[first.File], newCodec(testStore).encodeHeader(r.log.segments[1].Header, 1))
+	copy(r.disk.Files[first.File], newCodec(testStore).encodeHeader(r.log.segments[1].Header, 1))
 	refused("two segments at one place", r, "missing")
-	copy(r.disk.files[r.log.segments[2].File], newCodec(testStore).encodeHeader(r.log.segments[1].Header, 1))
-	copy(r.disk.files[first.File], newCodec(testStore).encodeHeader(first.Header, 1))
+	copy(r.disk.Files[r.log.segments[2].File], newCodec(testStore).encodeHeader(r.log.segments[1].Header, 1))
+	copy(r.disk.Files[first.File], newCodec(testStore).encodeHeader(first.Header, 1))
 	refused("two segments at one place, and none before", r, "as file")
 	h := first.Header
 	h.Base += PageSize
-	copy(r.disk.files[first.File], newCodec(testStore).encodeHeader(h, 1))
+	copy(r.disk.Files[first.File], newCodec(testStore).encodeHeader(h, 1))
 	refused("a segment between two places", r, "which no segment")
 	later := newCodec(testStore).encodeHeader(first.Header, 1)
 	later[len(magic)-1]++
 	newCodec(testStore).seal(later[:SectorSize], first.Base|headerFlag, 1)
-	copy(r.disk.files[first.File], later)
+	copy(r.disk.Files[first.File], later)
 	refused("a header of a later release", r, "format 2, known is 1")
 }
 
@@ -101,7 +99,7 @@ func TestPartsOfAnotherStore(t *testing.T) {
 	page := make([]byte, PageSize)
 	newCodec(testStore+1).compose(page, e, r.log.Incarnation(), head{kind: Flight, before: r.log.sum}, nil)
 	file, at, _ := r.log.Place(e)
-	copy(r.disk.files[file][at:], page)
+	copy(r.disk.Files[file][at:], page)
 	found, _, _, ending, err := r.read()
 	if err != nil || ending.End != e || r.lost(found) != nil {
 		t.Errorf("ends at %d, want %d: %v, %v", ending.End, e, err, r.lost(found))
@@ -117,7 +115,7 @@ func TestUnreadableSectors(t *testing.T) {
 	refused := 0
 	for _, s := range []Segment{r.log.segments[0], current} {
 		for at := int64(0); at < testSize; at += SectorSize {
-			r.disk.bad[s.File][at] = true
+			r.disk.Bad[s.File][at] = true
 			found, _, _, _, err := r.read()
 			switch {
 			case err == nil && r.lost(found) != nil:
@@ -127,7 +125,7 @@ func TestUnreadableSectors(t *testing.T) {
 			case err != nil:
 				refused++
 			}
-			delete(r.disk.bad[s.File], at)
+			delete(r.disk.Bad[s.File], at)
 		}
 	}
 	if refused == 0 {
@@ -140,7 +138,7 @@ func TestDeadSpaceMayBeDamaged(t *testing.T) {
 	r := full(t)
 	s := r.log.segments[r.log.current]
 	for at := int(r.log.End() - s.Base); at < testSize; at++ {
-		r.disk.files[s.File][at] ^= 0xff
+		r.disk.Files[s.File][at] ^= 0xff
 	}
 	found, _, _, _, err := r.read()
 	if err != nil || r.lost(found) != nil {

@@ -2,139 +2,13 @@ package journal
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/troupe-raft/troupe/internal/sectors"
 )
-
-// A disk is some files of sectors. What is written is in a cache until it is synced; a crash keeps any of it.
-type disk struct {
-	files map[int][]byte
-	cache map[int]map[int64][]byte // by file and offset: sectors that are written and not synced
-	stale map[int]map[int64][]byte // likewise, by who was killed since: no sync writes them, though they are read
-	bad   map[int]map[int64]bool   // sectors that cannot be read
-	ring  []int                    // the files that are listed
-	left  int                      // operations until a crash, which cuts the last one short; 0: none comes
-}
-
-// crashed is what an operation panics with that a crash has cut short.
-type crashed struct{}
-
-// operate counts an operation that is about to begin.
-func (d *disk) operate() {
-	if d.left == 0 {
-		return
-	}
-	if d.left--; d.left == 0 {
-		panic(crashed{})
-	}
-}
-
-func newDisk() *disk {
-	return &disk{files: map[int][]byte{}, cache: map[int]map[int64][]byte{}, stale: map[int]map[int64][]byte{}, bad: map[int]map[int64]bool{}}
-}
-
-func (d *disk) make(file int, size Position) {
-	d.operate()
-	d.files[file], d.cache[file], d.stale[file], d.bad[file] = make([]byte, size), map[int64][]byte{}, map[int64][]byte{}, map[int64]bool{}
-}
-
-func (d *disk) write(file int, at int64, raw []byte) {
-	defer d.operate() // what it wrote may be kept, or not
-	for from := 0; from < len(raw); from += SectorSize {
-		d.cache[file][at+int64(from)] = bytes.Clone(raw[from : from+SectorSize])
-		delete(d.stale[file], at+int64(from))
-	}
-}
-
-func (d *disk) sync(file int) {
-	d.operate()
-	for at, sector := range d.cache[file] {
-		copy(d.files[file][at:], sector)
-	}
-	clear(d.cache[file])
-}
-
-// list adds a file to the ring.
-func (d *disk) list(file int) {
-	d.operate()
-	d.ring = append(d.ring, file)
-}
-
-// cached are the sectors that are written and not synced, in order.
-func (d *disk) cached() (out []place) {
-	for file, sectors := range d.cache {
-		for at := range sectors {
-			out = append(out, place{file, at})
-		}
-	}
-	slices.SortFunc(out, func(a, b place) int { return (a.file-b.file)*1<<40 + int(a.at-b.at) })
-	return out
-}
-
-type place struct {
-	file int
-	at   int64
-}
-
-// crash keeps what keep says of what was not synced.
-func (d *disk) crash(keep func(place) bool) {
-	for _, p := range d.cached() {
-		if keep(p) {
-			copy(d.files[p.file][p.at:], d.cache[p.file][p.at])
-		}
-	}
-	for file := range d.cache {
-		clear(d.cache[file])
-		clear(d.stale[file])
-	}
-}
-
-// kill ends the process, and leaves what it had written where the next one reads it.
-func (d *disk) kill() {
-	for file, sectors := range d.cache {
-		for at, sector := range sectors {
-			d.stale[file][at] = sector
-		}
-		clear(sectors)
-	}
-}
-
-func (d *disk) clone() *disk {
-	c := newDisk()
-	c.ring = slices.Clone(d.ring)
-	for file, b := range d.files {
-		c.files[file], c.cache[file], c.bad[file] = bytes.Clone(b), map[int64][]byte{}, map[int64]bool{}
-		c.stale[file] = maps.Clone(d.stale[file])
-		for at, sector := range d.cache[file] {
-			c.cache[file][at] = sector
-		}
-	}
-	return c
-}
-
-var errBad = errors.New("unreadable")
-
-// ReadAt implements Source.
-func (d *disk) ReadAt(file int, p []byte, at int64) error {
-	copy(p, d.files[file][at:])
-	for _, sectors := range []map[int64][]byte{d.stale[file], d.cache[file]} {
-		for i := range sectors {
-			if i >= at && i < at+int64(len(p)) {
-				copy(p[i-at:], sectors[i])
-			}
-		}
-	}
-	for i := range d.bad[file] {
-		if i >= at && i < at+int64(len(p)) {
-			return errBad
-		}
-	}
-	return nil
-}
 
 const (
 	testStore = 0x1234_5678_9abc
@@ -144,7 +18,7 @@ const (
 // A rig runs a journal on a disk, and knows what it must find after a crash.
 type rig struct {
 	t     testing.TB
-	disk  *disk
+	disk  *sectors.Disk
 	log   *Log
 	kept  Position   // up to here it is kept elsewhere
 	limit int        // files
@@ -156,11 +30,11 @@ type rig struct {
 }
 
 func newRig(t testing.TB) *rig {
-	r := &rig{t: t, disk: newDisk(), limit: 4, depth: 1}
-	r.disk.make(0, testSize)
-	r.disk.write(0, 0, newCodec(testStore).encodeHeader(Header{}, 1))
-	r.disk.sync(0)
-	r.disk.list(0)
+	r := &rig{t: t, disk: sectors.New(), limit: 4, depth: 1}
+	r.disk.Make(0, testSize)
+	r.disk.Write(0, 0, newCodec(testStore).encodeHeader(Header{}, 1))
+	r.disk.Sync(0)
+	r.disk.List(0)
 	return r
 }
 
@@ -175,7 +49,7 @@ func (r *rig) open() {
 // read is what the journal has, without going on with it.
 func (r *rig) read() (found [][]byte, segments, released []Segment, e Ending, err error) {
 	heads := map[int][]byte{}
-	for _, file := range r.disk.ring {
+	for _, file := range r.disk.Ring {
 		heads[file] = make([]byte, SectorSize)
 		if err := r.disk.ReadAt(file, heads[file], 0); err != nil {
 			return nil, nil, nil, e, err
@@ -220,8 +94,8 @@ func (r *rig) tryOpen() error {
 	for _, w := range e.Rewrite {
 		r.put(w)
 	}
-	for _, file := range r.disk.ring {
-		r.disk.sync(file)
+	for _, file := range r.disk.Ring {
+		r.disk.Sync(file)
 	}
 	r.grow()
 	writes, err := r.log.Begin()
@@ -240,20 +114,20 @@ func (r *rig) grow() {
 		fresh := false
 		s, page, ok := r.log.Reuse()
 		if !ok {
-			for filled, ok := r.log.Filled(); ok && len(r.disk.ring) >= r.limit; filled, ok = r.log.Filled() {
+			for filled, ok := r.log.Filled(); ok && len(r.disk.Ring) >= r.limit; filled, ok = r.log.Filled() {
 				r.move(filled)
 			}
 			if s, page, ok = r.log.Reuse(); !ok {
-				file := len(r.disk.ring)
-				r.disk.make(file, testSize)
+				file := len(r.disk.Ring)
+				r.disk.Make(file, testSize)
 				s, page = r.log.Prepare(file)
 				fresh = true
 			}
 		}
-		r.disk.write(s.File, 0, page)
-		r.disk.sync(s.File)
+		r.disk.Write(s.File, 0, page)
+		r.disk.Sync(s.File)
 		if fresh {
-			r.disk.list(s.File)
+			r.disk.List(s.File)
 		}
 		if err := r.log.Add(s); err != nil {
 			r.t.Fatal(err)
@@ -277,7 +151,7 @@ func (r *rig) put(w Write) {
 	if !ok {
 		r.t.Fatalf("a write at %d is nowhere", w.At)
 	}
-	r.disk.write(file, at, w.Raw)
+	r.disk.Write(file, at, w.Raw)
 }
 
 // append composes a piece.
@@ -316,8 +190,8 @@ func (r *rig) write(n int) (written []Write) {
 func (r *rig) settle() {
 	for len(r.queue) > 0 {
 		written := r.write(r.depth)
-		for _, file := range r.disk.ring {
-			r.disk.sync(file)
+		for _, file := range r.disk.Ring {
+			r.disk.Sync(file)
 		}
 		for range written {
 			w, err := r.log.Land()
@@ -334,7 +208,7 @@ func (r *rig) settle() {
 // fork is another rig in the same state, to try a crash on.
 func (r *rig) fork() *rig {
 	c := *r
-	c.disk, c.wrote, c.ends, c.log, c.queue = r.disk.clone(), slices.Clone(r.wrote), slices.Clone(r.ends), nil, nil
+	c.disk, c.wrote, c.ends, c.log, c.queue = r.disk.Clone(), slices.Clone(r.wrote), slices.Clone(r.ends), nil, nil
 	return &c
 }
 

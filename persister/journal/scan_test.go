@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/troupe-raft/troupe/internal/sectors"
 )
 
 func TestJournalKeepsItsOrder(t *testing.T) {
@@ -17,8 +19,8 @@ func TestJournalKeepsItsOrder(t *testing.T) {
 			r.open()
 		}
 	}
-	if len(r.disk.ring) > r.limit || r.kept == 0 {
-		t.Errorf("%d files, kept up to %d: no lap was made", len(r.disk.ring), r.kept)
+	if len(r.disk.Ring) > r.limit || r.kept == 0 {
+		t.Errorf("%d files, kept up to %d: no lap was made", len(r.disk.Ring), r.kept)
 	}
 }
 
@@ -49,7 +51,7 @@ func situations(t *testing.T, visit func(name string, r *rig)) {
 						r.append(payload(101))
 						r.write(2)
 						n := 0
-						r.disk.crash(func(place) bool { n++; return n != 3 }) // the first is torn, the second is whole
+						r.disk.Crash(func(sectors.Place) bool { n++; return n != 3 }) // the first is torn, the second is whole
 						r.open()
 					}
 					for i := range flights {
@@ -67,21 +69,21 @@ func situations(t *testing.T, visit func(name string, r *rig)) {
 // refused, and the journal goes on.
 func TestTornEnds(t *testing.T) {
 	situations(t, func(name string, r *rig) {
-		sectors := len(r.disk.cached())
-		if sectors == 0 {
+		count := len(r.disk.Cached())
+		if count == 0 {
 			t.Fatal("nothing is in flight")
 		}
-		random := rand.New(rand.NewPCG(1, uint64(sectors)))
+		random := rand.New(rand.NewPCG(1, uint64(count)))
 		for i := range 256 { // all of 8 sectors
-			if sectors > 8 && i == 64 {
+			if count > 8 && i == 64 {
 				break
 			}
 			subset := uint64(i)
-			if sectors > 8 {
+			if count > 8 {
 				subset = random.Uint64()
 			}
 			c, n := r.fork(), 0
-			c.disk.crash(func(place) bool { n++; return subset>>(n-1)&1 == 1 })
+			c.disk.Crash(func(sectors.Place) bool { n++; return subset>>(n-1)&1 == 1 })
 			if err := c.tryOpen(); err != nil {
 				t.Fatalf("%s, sectors %b: %v", name, subset, err)
 			}
@@ -102,7 +104,7 @@ func TestEveryBit(t *testing.T) {
 		}
 		r.settle()
 		refused := 0
-		for file, b := range r.disk.files {
+		for file, b := range r.disk.Files {
 			for at := range b {
 				sector, in := at/SectorSize, at%SectorSize
 				if in < sectorData && at%661 != 0 || in >= sectorData && (sector+in)%4 != 0 { // a sample, mostly of trailers

@@ -173,3 +173,12 @@ func (l *Log) Place(at Position) (file int, offset int64, ok bool) {
 	s := l.segments[(at-l.segments[0].Base)/l.size]
 	return s.File, int64(at - s.Base), true
 }
+
+// Upto are the segments before a position, in order, of those that are not released.
+func (l *Log) Upto(through Position) []Segment {
+	n := 0
+	for n < len(l.segments) && l.segments[n].Base < through {
+		n++
+	}
+	return slices.Clone(l.segments[:n])
+}

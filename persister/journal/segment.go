@@ -49,3 +49,6 @@ func (c codec) decodeHeader(sector []byte) (h Header, i Incarnation, err error) 
 	}
 	return h, i, nil
 }
+
+// FirstHeader is the first page of a new journal's first segment.
+func FirstHeader(store uint64) []byte { return newCodec(store).encodeHeader(Header{}, 1) }

@@ -46,7 +46,7 @@ func TestNodesAreNamedOnceInAChange(t *testing.T) {
 	for name, c := range map[string]Change{
 		"two newcomers":         {AddLearners: append(at(5, "x"), at(6, "x")...)},
 		"one of whom is moved":  {Addresses: at(4, "x"), AddVoters: at(5, "x")},
-		"in a whole membership": {Voters: append(members(1, 2), at(3, "x")...), Learners: at(4, "x")},
+		"in a whole membership": {Voters: members(1, 2), Learners: append(at(3, "x"), at(4, "x")...)},
 	} {
 		if _, err := c.apply(now, newcomer); !errors.As(err, new(*raft.InvalidChangeError)) || !strings.Contains(err.Error(), "both to be reached at x") {
 			t.Errorf("at one address, %s: %v", name, err)

@@ -110,7 +110,7 @@ func (c Change) once() error {
 		}
 	}
 	there := map[string]raft.NodeID{}
-	for _, m := range slices.Concat(c.Voters, c.Learners, c.AddVoters, c.AddLearners, c.Addresses) {
+	for _, m := range slices.Concat(c.Learners, c.AddVoters, c.AddLearners, c.Addresses) { // new voters are held against more than that by the rules
 		if first, named := there[m.Addr]; named && m.Addr != "" {
 			return &raft.InvalidChangeError{Reason: fmt.Sprintf("nodes %d and %d are both to be reached at %s: one of the two is mistyped", first, m.ID, m.Addr)}
 		}

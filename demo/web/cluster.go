@@ -118,6 +118,9 @@ const askTime = time.Second
 
 // answer refuses a change of members that do not say, at their new HTTP address, who they are.
 func (s *Server) answer(ctx context.Context, members []raft.Member) error {
+	if len(members) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	wrong := make([]error, len(members))

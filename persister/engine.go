@@ -14,62 +14,81 @@ type engine struct {
 	// ended is what is known of a group that is not loaded, for an op that destroys it: whether it lives, and its numbers.
 	ended func(raft.GroupID) (written, error)
 
-	waiting []*payload // composed, with no place yet: no segment is ready
-	placed  []*payload // in the journal, in order; not landed
+	commits []*pendingCommit // that are not wholly in the journal, in order
+	filling payload          // of the piece that is open
+	placed  []payload        // of pieces that are ended and have not landed, in order
 	writes  []journal.Write
+}
+
+// A pendingCommit waits for room in the journal.
+type pendingCommit struct {
+	ops     []Op
+	next    int      // of ops
+	changes []change // of the op before, that are to be put; one piece, if they fit in any
+	size    int      // of these
+	done    func(error)
 }
 
 // A payload is what one piece holds.
 type payload struct {
-	parts   [][]byte // of the payload
-	size    int
 	changes []change
-	offsets []int // of their bodies in the payload
 	done    []func(error)
 }
 
 // commit makes ops into changes. done is called once they and all earlier ones have landed. An op that breaks an
 // invariant is left out, says so in Err, and its group becomes unknown.
 func (e *engine) commit(ops []Op, done func(error)) error {
-	p := &payload{}
-	for i := range ops {
-		if err := e.op(&p, &ops[i]); err != nil {
-			if !ofGroup(err) {
-				return err
-			}
-			ops[i].Err = err
-			delete(e.groups, ops[i].Group)
-		}
-	}
-	switch last := e.lastPayload(); {
-	case len(p.changes) > 0:
-		p.done = append(p.done, done)
-		e.waiting = append(e.waiting, p)
-	case last != nil: // what it says nothing of is on its way
-		last.done = append(last.done, done)
-	default:
-		done(nil)
-	}
+	e.commits = append(e.commits, &pendingCommit{ops: ops, done: done})
 	return e.place()
 }
 
-func (e *engine) lastPayload() *payload {
-	switch {
-	case len(e.waiting) > 0:
-		return e.waiting[len(e.waiting)-1]
-	case len(e.placed) > 0:
-		return e.placed[len(e.placed)-1]
+// place puts commits into the journal as far as there is room.
+func (e *engine) place() error {
+	for len(e.commits) > 0 {
+		c := e.commits[0]
+		for len(c.changes) > 0 || c.next < len(c.ops) {
+			if len(c.changes) == 0 {
+				if err := e.op(c); err != nil {
+					return err
+				}
+				continue
+			}
+			if ok, err := e.put(c); !ok || err != nil {
+				return err
+			}
+		}
+		e.commits = e.commits[1:]
+		switch n := len(e.placed); { // it may say nothing of its own: then it waits for what was on its way
+		case len(e.filling.changes) > 0:
+			e.filling.done = append(e.filling.done, c.done)
+		case n > 0:
+			e.placed[n-1].done = append(e.placed[n-1].done, c.done)
+		default:
+			c.done(nil)
+		}
 	}
 	return nil
 }
 
-// op adds an op's changes to the contents, and begins others when it is full.
-func (e *engine) op(p **payload, o *Op) error {
+// op makes the next op of a commit into changes.
+func (e *engine) op(c *pendingCommit) error {
+	o := &c.ops[c.next]
+	c.next++
+	err := e.apply(c, o)
+	if err != nil && ofGroup(err) {
+		o.Err = err
+		delete(e.groups, o.Group)
+		return nil
+	}
+	return err
+}
+
+func (e *engine) apply(c *pendingCommit, o *Op) error {
 	g := e.groups[o.Group]
 	switch {
 	case o.Destroy && g == nil:
 		found, err := e.ended(o.Group)
-		if err != nil || !found.alive {
+		if err != nil {
 			return err
 		}
 		g = &found
@@ -85,63 +104,60 @@ func (e *engine) op(p **payload, o *Op) error {
 			return nil
 		}
 	}
-	var all []change
-	size := 0
 	gen := g.gen
 	g.apply(o, func(kind changeKind, body []byte) {
-		all = append(all, change{kind: kind, group: o.Group, gen: gen, number: g.number, body: body})
-		size += changeHead + len(body)
+		c.changes = append(c.changes, change{kind: kind, group: o.Group, gen: gen, number: g.number, body: body})
+		c.size += changeHead + len(body)
 	})
-	e.fit(p, size)
-	for _, c := range all {
-		e.fit(p, changeHead+len(c.body))
-		(*p).add(c)
-	}
 	return nil
 }
 
-// fit begins another payload where one has no room for so much. An op is in one piece, unless it is larger than that:
-// then its changes are in order, each of which leaves a whole group.
-func (e *engine) fit(p **payload, size int) {
-	if (*p).size > 0 && (*p).size+size > e.log.MaxPayload() {
-		e.waiting = append(e.waiting, *p)
-		*p = &payload{}
+// put puts the changes of an op into one piece, or, where they are more than any piece holds, one after the other: each
+// leaves a whole group. False: a segment must be made ready first.
+func (e *engine) put(c *pendingCommit) (bool, error) {
+	need := c.size
+	if need > e.log.MaxPayload() {
+		need = changeHead + len(c.changes[0].body)
 	}
-}
-
-func (p *payload) add(c change) {
-	p.changes, p.offsets = append(p.changes, c), append(p.offsets, p.size+changeHead)
-	p.parts, p.size = append(p.parts, c.appendHead(make([]byte, 0, changeHead)), c.body), p.size+changeHead+len(c.body)
-}
-
-// place gives what waits its place in the journal, as far as segments are ready.
-func (e *engine) place() error {
-	for len(e.waiting) > 0 {
-		p := e.waiting[0]
-		writes, err := e.log.Append(journal.Flight, p.parts)
+	if e.log.Room() < need && !e.log.Empty() {
+		e.seal()
+	}
+	if e.log.Room() < need {
+		turn, err := e.log.Turn()
 		if err == journal.ErrNoRoom {
-			return nil
+			return false, nil
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
-		at := writes[len(writes)-1].At
-		for i := range p.changes {
-			c := &p.changes[i]
-			c.pos = journal.Within(at, p.offsets[i]-changeHead, changeHead).At
-			c.at = journal.Within(at, p.offsets[i], len(c.body))
-		}
-		e.writes = append(e.writes, writes...)
-		e.placed, e.waiting = append(e.placed, p), e.waiting[1:]
+		e.writes = append(e.writes, turn)
 	}
-	return nil
+	for ; len(c.changes) > 0 && e.log.Room() >= changeHead+len(c.changes[0].body); c.changes = c.changes[1:] {
+		x := &c.changes[0]
+		var head [changeHead]byte
+		x.pos = e.log.Put(x.appendHead(head[:0])).At
+		x.at = e.log.Put(x.body)
+		c.size -= changeHead + len(x.body)
+		e.filling.changes = append(e.filling.changes, *x)
+	}
+	return true, nil
+}
+
+// seal ends the piece that is open.
+func (e *engine) seal() {
+	e.writes = append(e.writes, e.log.Seal(journal.Flight))
+	e.placed, e.filling = append(e.placed, e.filling), payload{}
 }
 
 // needs reports whether a segment is to be made ready.
 func (e *engine) needs() bool { return e.log.Ready() == 0 }
 
-// next is what is to be written next; false: nothing, or nothing before something has landed.
+// next is what is to be written next: the piece that is open goes as it is when nothing was ended before it. False:
+// nothing, or nothing before something has landed.
 func (e *engine) next() (journal.Write, bool) {
+	if len(e.writes) == 0 && !e.log.Empty() {
+		e.seal()
+	}
 	if len(e.writes) == 0 || e.writes[0].After > e.log.Landed() {
 		return journal.Write{}, false
 	}

@@ -63,7 +63,7 @@ func (r *engineRig) open() {
 	if err != nil {
 		r.fail(err)
 	}
-	r.engine = &engine{log: journal.NewLog(engineStore, engineSegment, segments, released, ending), groups: map[raft.GroupID]*written{}, overlays: overlays}
+	r.engine = &engine{log: journal.NewLog(engineStore, engineSegment, segments, released, ending, nil), groups: map[raft.GroupID]*written{}, overlays: overlays}
 	for _, w := range ending.Rewrite {
 		r.write(w)
 	}
@@ -309,7 +309,7 @@ func (r *engineRig) step() {
 
 // landedWritten is a group that ended, once that has landed.
 func (r *engineRig) landedWritten(i int) (folded, *written) {
-	for len(r.engine.placed)+len(r.engine.waiting) > 0 {
+	for len(r.engine.placed)+len(r.engine.commits)+len(r.engine.filling.changes) > 0 {
 		r.grow()
 		r.device()
 	}

@@ -97,7 +97,7 @@ func TestPartsOfAnotherStore(t *testing.T) {
 	r := full(t)
 	e := r.log.End()
 	page := make([]byte, PageSize)
-	newCodec(testStore+1).compose(page, e, r.log.Incarnation(), head{kind: Flight, before: r.log.sum}, nil)
+	compose(newCodec(testStore+1), page, e, r.log.Incarnation(), head{kind: Flight, before: r.log.sum}, nil)
 	file, at, _ := r.log.Place(e)
 	copy(r.disk.Files[file][at:], page)
 	found, _, _, ending, err := r.read()

@@ -22,21 +22,41 @@ type Log struct {
 	landed      Position
 	sum         uint32 // of the last piece
 	barrier     Position
+	open        builder // the piece that is being filled, which is to be at end
 	flights     []Write // composed and not landed
 	rests       bool    // the last piece only says what had landed
+	buffers     Buffers
 }
+
+// Buffers are where pieces are composed. A device that writes around the page cache needs aligned ones.
+type Buffers interface {
+	// Get returns n bytes, of any content, n a multiple of PageSize.
+	Get(n int) []byte
+}
+
+// plain buffers are as they come.
+type plain struct{}
+
+func (plain) Get(n int) []byte { return make([]byte, n) }
 
 // ErrNoRoom says that no segment is ready for what does not fit in the current one.
 var ErrNoRoom = errors.New("journal: no segment is ready")
 
 // NewLog goes on with a journal where Scan found its end, or begins a new one at its first segment. segments are those
 // that Scan was given; released are those before. The first piece is to be composed with Begin.
-func NewLog(store uint64, size Position, segments, released []Segment, e Ending) *Log {
+//
+// The bytes of a piece are in a buffer of buffers, nil for any, until it has landed; then they are the caller's.
+func NewLog(store uint64, size Position, segments, released []Segment, e Ending, buffers Buffers) *Log {
+	if buffers == nil {
+		buffers = plain{}
+	}
 	l := &Log{
-		codec: newCodec(store), size: size, segments: slices.Clone(segments), released: slices.Clone(released),
+		buffers: buffers,
+		codec:   newCodec(store), size: size, segments: slices.Clone(segments), released: slices.Clone(released),
 		incarnation: e.Incarnation + 1, end: e.End, landed: e.End, sum: e.Sum,
 	}
 	l.current = int((e.End - segments[0].Base) / size)
+	l.open.buffer = buffers.Get
 	return l
 }
 
@@ -103,10 +123,77 @@ func (l *Log) Add(s Segment) error {
 }
 
 // Begin composes the piece that begins this incarnation. It must have landed before anybody is answered.
-func (l *Log) Begin() ([]Write, error) { return l.Append(Open, nil) }
+func (l *Log) Begin() ([]Write, error) {
+	if l.open.length == 0 && l.mustTurn(0) {
+		if l.Ready() == 0 {
+			return nil, ErrNoRoom
+		}
+		turn := l.turn()
+		return []Write{turn, l.seal(Open)}, nil
+	}
+	return []Write{l.seal(Open)}, nil
+}
 
-// Append composes a piece, after one that turns to the next segment where it does not fit in this one. Errors:
-// ErrNoRoom, after which nothing has changed.
+// Room is how many bytes the piece that is open has room for. It never turns the segment.
+func (l *Log) Room() int {
+	left := l.segments[l.current].Base + l.size - PageSize - l.end // a page is left for turning
+	return room(min(left, maxPiece(l.size))) - l.open.length
+}
+
+// Empty reports whether the open piece has no payload.
+func (l *Log) Empty() bool { return l.open.length == 0 }
+
+// Put appends to the payload of the open piece, which must have Room for it, and returns where it is.
+func (l *Log) Put(part []byte) Span {
+	at := Within(l.end, l.open.length, len(part))
+	l.open.put(l.codec, l.end, l.incarnation, part)
+	return at
+}
+
+// Seal ends the open piece. What is put next is in another.
+func (l *Log) Seal(kind Kind) Write { return l.seal(kind) }
+
+// Turn ends the current segment, when the open piece is empty. What comes after it waits until it has landed: the first
+// piece of a segment is never there while one before it is not. Errors: ErrNoRoom, after which nothing has changed.
+func (l *Log) Turn() (Write, error) {
+	if !l.Empty() {
+		return Write{}, errors.New("journal: a piece is open")
+	}
+	if l.Ready() == 0 {
+		return Write{}, ErrNoRoom
+	}
+	return l.turn(), nil
+}
+
+// mustTurn reports whether an empty open piece has no room for so many bytes in this segment.
+func (l *Log) mustTurn(length int) bool {
+	return l.end+span(length)+PageSize > l.segments[l.current].Base+l.size
+}
+
+func (l *Log) turn() Write {
+	w := l.seal(Turn)
+	l.current++
+	w.End = l.segments[l.current].Base + PageSize
+	l.end, l.barrier = w.End, w.End
+	l.flights[len(l.flights)-1].End = w.End
+	return w
+}
+
+// seal ends the open piece and begins another one behind it.
+func (l *Log) seal(kind Kind) Write {
+	w := Write{At: l.end, Kind: kind, After: l.barrier}
+	w.Raw, l.sum = l.open.finish(l.codec, l.end, l.incarnation, head{kind: kind, before: l.sum, witness: l.landed})
+	w.End = w.At + Position(len(w.Raw))
+	l.open = builder{buffer: l.buffers.Get}
+	l.end, l.rests = w.End, kind == Idle || kind == Close
+	flight := w
+	flight.Raw = nil
+	l.flights = append(l.flights, flight)
+	return w
+}
+
+// Append composes a piece of its own, after one that turns to the next segment where it does not fit in this one.
+// Errors: ErrNoRoom, after which nothing has changed.
 func (l *Log) Append(kind Kind, payload [][]byte) (writes []Write, err error) {
 	length := 0
 	for _, part := range payload {
@@ -115,40 +202,20 @@ func (l *Log) Append(kind Kind, payload [][]byte) (writes []Write, err error) {
 	if length > l.MaxPayload() {
 		return nil, fmt.Errorf("journal: a piece of %d bytes, at most %d fit", length, l.MaxPayload())
 	}
-	need := span(length)
-	if l.end+need+PageSize > l.segments[l.current].Base+l.size { // a page is left for turning
-		if l.Ready() == 0 {
-			return nil, ErrNoRoom
+	if !l.Empty() {
+		return nil, errors.New("journal: another piece is open")
+	}
+	if l.mustTurn(length) {
+		turn, err := l.Turn()
+		if err != nil {
+			return nil, err
 		}
-		writes = append(writes, l.turn())
+		writes = append(writes, turn)
 	}
-	w := l.add(kind, payload, need)
-	return append(writes, w), nil
-}
-
-// turn ends the current segment. What comes after it waits until it has landed: the first piece of a segment is never
-// there while one before it is not.
-func (l *Log) turn() Write {
-	w := l.add(Turn, nil, PageSize)
-	l.current++
-	w.End = l.segments[l.current].Base + PageSize
-	l.end, l.barrier = w.End, w.End
-	l.flights[len(l.flights)-1].End = w.End
-	return w
-}
-
-func (l *Log) add(kind Kind, payload [][]byte, need Position) Write {
-	w := Write{At: l.end, End: l.end + need, Kind: kind, Raw: make([]byte, need), After: l.barrier}
-	length := 0
 	for _, part := range payload {
-		length += len(part)
+		l.Put(part)
 	}
-	l.sum = l.compose(w.Raw, w.At, l.incarnation, head{kind: kind, length: length, before: l.sum, witness: l.landed}, payload)
-	l.end, l.rests = w.End, kind == Idle || kind == Close
-	w2 := w
-	w2.Raw = nil
-	l.flights = append(l.flights, w2)
-	return w
+	return append(writes, l.seal(kind)), nil
 }
 
 // Land says that the oldest piece that has not landed is written and synced, and returns where it was.

@@ -59,23 +59,61 @@ func decodeHead(b []byte) (h head, sum uint32, ok bool) {
 	return h, sum, h.kind >= Flight && h.kind <= Close && b[1] == pieceVersion && unused == 0 && empty
 }
 
-// compose makes a piece at a place out of parts of its payload. It fills out, which has the piece's span, and returns
-// the piece's sum.
-func (c codec) compose(out []byte, at Position, i Incarnation, h head, payload [][]byte) (sum uint32) {
+// A builder fills a piece from its first byte on. Each byte is copied once, into the data of a frame.
+type builder struct {
+	raw    []byte // whole pages, as far as they are begun
+	length int    // of the payload so far
+	sealed int    // sectors, after the first, whose frames are ended
+	buffer func(n int) []byte
+}
+
+// put appends to the payload, which must have room for it. Frames that are full are ended.
+func (b *builder) put(c codec, at Position, i Incarnation, part []byte) {
+	need := int(span(b.length + len(part)))
+	if need > len(b.raw) {
+		b.grow(need)
+	}
+	for from := headSize + b.length; len(part) > 0; {
+		sector, in := from/sectorData, from%sectorData
+		n := copy(b.raw[sector*SectorSize+in:sector*SectorSize+sectorData], part)
+		part, from, b.length = part[n:], from+n, b.length+n
+	}
+	b.seal(c, at, i, (headSize+b.length)/sectorData)
+}
+
+// grow makes room for a piece of size bytes. What is new is zeros.
+func (b *builder) grow(size int) {
+	if size > cap(b.raw) {
+		larger := b.buffer(max(size, 2*cap(b.raw)))
+		copy(larger, b.raw)
+		b.raw = larger[:len(b.raw)]
+	}
+	old := len(b.raw)
+	b.raw = b.raw[:size]
+	clear(b.raw[old:])
+}
+
+// seal ends the frames of the sectors before one, but for the first, which has the head.
+func (b *builder) seal(c codec, at Position, i Incarnation, before int) {
+	for b.sealed = max(b.sealed, 1); b.sealed < before; b.sealed++ {
+		from := b.sealed * SectorSize
+		c.seal(b.raw[from:from+SectorSize], at+Position(from), i)
+	}
+}
+
+// finish ends the piece. It returns its bytes and its sum.
+func (b *builder) finish(c codec, at Position, i Incarnation, h head) (raw []byte, sum uint32) {
+	if len(b.raw) == 0 {
+		b.grow(PageSize)
+	}
+	b.seal(c, at, i, len(b.raw)/SectorSize)
+	h.length = b.length
 	start := h.encode()
-	w := framer{out: out}
-	w.write(start[:])
-	for _, part := range payload {
-		w.write(part)
-	}
-	w.pad()
-	for from := SectorSize; from < len(out); from += SectorSize {
-		c.seal(out[from:from+SectorSize], at+Position(from), i)
-	}
-	sum = sumOf(out)
-	binary.LittleEndian.PutUint32(out[12:], sum)
-	c.seal(out[:SectorSize], at|firstFlag, i)
-	return sum
+	copy(b.raw, start[:])
+	sum = sumOf(b.raw)
+	binary.LittleEndian.PutUint32(b.raw[12:], sum)
+	c.seal(b.raw[:SectorSize], at|firstFlag, i)
+	return b.raw, sum
 }
 
 // sumOf is a piece's sum: over the data of its first frame, less the sum itself, and the checksums of the others.
@@ -86,33 +124,6 @@ func sumOf(raw []byte) uint32 {
 		sum = crc32.Update(sum, castagnoli, raw[end-4:end])
 	}
 	return sum
-}
-
-// A framer spreads bytes over the data of sectors.
-type framer struct {
-	out []byte
-	at  int // in out
-}
-
-func (w *framer) write(b []byte) {
-	for len(b) > 0 {
-		left := sectorData - w.at%SectorSize
-		if left == 0 {
-			w.at += trailer
-			continue
-		}
-		n := copy(w.out[w.at:w.at+left], b)
-		w.at, b = w.at+n, b[n:]
-	}
-}
-
-// pad fills the rest with zeros: a buffer is used again.
-func (w *framer) pad() {
-	for w.at < len(w.out) {
-		end := w.at - w.at%SectorSize + sectorData
-		clear(w.out[w.at:end])
-		w.at = end + trailer
-	}
 }
 
 // gather appends length bytes of data from the frames in raw, beginning at the given byte of its data.

@@ -90,7 +90,7 @@ func (r *rig) tryOpen() error {
 		return err
 	}
 	r.wrote, r.ends, r.queue = r.wrote[:len(found)], r.ends[:len(found)], nil
-	r.log = NewLog(testStore, testSize, segments, released, e)
+	r.log = NewLog(testStore, testSize, segments, released, e, nil)
 	for _, w := range e.Rewrite {
 		r.put(w)
 	}
@@ -218,4 +218,16 @@ func words(r *rand.Rand, most int) []byte {
 		b[i] = byte(r.Uint32())
 	}
 	return b
+}
+
+// compose makes a piece in place.
+func compose(c codec, out []byte, at Position, i Incarnation, h head, payload []byte) {
+	b := builder{buffer: plain{}.Get}
+	for len(payload) > 0 { // in parts of any size
+		n := min(len(payload), 1+len(payload)*2/3)
+		b.put(c, at, i, payload[:n])
+		payload = payload[n:]
+	}
+	raw, _ := b.finish(c, at, i, h)
+	copy(out, raw)
 }

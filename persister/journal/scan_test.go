@@ -32,7 +32,7 @@ func situations(t *testing.T, visit func(name string, r *rig)) {
 		// What is stored is a page of this very journal, as it is or will be.
 		"frames": func(i int) []byte {
 			page := make([]byte, PageSize)
-			newCodec(testStore).compose(page, Position(i)*PageSize, 9, head{kind: Flight, length: 5}, [][]byte{[]byte("hello")})
+			compose(newCodec(testStore), page, Position(i)*PageSize, 9, head{kind: Flight}, []byte("hello"))
 			return page[:3000]
 		},
 	}

@@ -18,7 +18,7 @@ func TestSpans(t *testing.T) {
 		}
 		at := Position(7 * PageSize)
 		raw := make([]byte, at+span(size))
-		c.compose(raw[at:], at, 1, head{kind: Flight, length: size}, [][]byte{payload})
+		compose(c, raw[at:], at, 1, head{kind: Flight}, payload)
 		for range 200 {
 			from := random.IntN(size)
 			length := random.IntN(size - from + 1)
@@ -42,7 +42,7 @@ func TestSpansThatAreGone(t *testing.T) {
 	s := Within(at, 100, 900)
 	page := func(at Position) []byte {
 		raw := make([]byte, PageSize)
-		c.compose(raw, at, 1, head{kind: Flight, length: 2000}, [][]byte{make([]byte, 2000)})
+		compose(c, raw, at, 1, head{kind: Flight}, make([]byte, 2000))
 		return raw
 	}
 	now, before, later := page(at), page(at-16*PageSize), page(at+16*PageSize)

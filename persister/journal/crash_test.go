@@ -59,7 +59,10 @@ func (r *rig) step(random *rand.Rand) {
 // TestCrashes has journals crash at any operation, of writing, turning, growing, moving and opening, again and again.
 // None is refused, and nothing that was acknowledged is lost.
 func TestCrashes(t *testing.T) {
-	const runs, crashes = 30, 200
+	runs, crashes := 30, 200
+	if raced {
+		runs = 3
+	}
 	reused := 0
 	for seed := range uint64(runs) {
 		random := rand.New(rand.NewPCG(7, seed))

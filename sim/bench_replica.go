@@ -75,6 +75,16 @@ func (b *bench) deposed() {
 	b.demand(errors.Is(committed.err(), actors.ErrIndeterminate), "whose entry a snapshot holds is told %v", committed.err())
 	b.demand(errors.Is(waits.err(), actors.ErrIndeterminate), "whose entry a snapshot may hold is told %v", waits.err())
 	b.demand(h.group.Status().Applied == meta.Index, "a snapshot at %d has it stand at %d", meta.Index, h.group.Status().Applied)
+
+	h = b.putHost(&image{}, newTree(), nil, func(c *actors.GroupConfig) { c.ApplyStall = 100 * time.Millisecond })
+	h.leads()
+	restored := h.holds("applier.applier")
+	h.installs(file, 0, meta)
+	h.pass(time.Second)
+	b.demand(!h.group.Status().StalledSince.IsZero(), "a state machine that is not restored for long is not told of: %+v", h.group.Status())
+	restored()
+	b.pass(0)
+	b.demand(h.group.Status().StalledSince.IsZero() && h.group.Status().Applied == meta.Index, "one that has been restored is still told of: %+v", h.group.Status())
 }
 
 // handedOver: a transfer ends once, whoever leads afterwards, and says who. To one that is silent none begins.

@@ -26,6 +26,7 @@ func flip(b []byte, bit uint) []byte {
 func FuzzRecords(f *testing.F) {
 	key := appendRecordKey(nil, 7)
 	f.Add(key, record{gen: 3, alive: true}.encode(key), uint(9))
+	f.Add(key, record{gen: 3, number: 8}.encode(key), uint(90))
 	key = appendKey(nil, 7, 1, hardPart)
 	f.Add(key, encodeHard(key, raft.HardState{Term: 5, Vote: 2}), uint(40))
 	f.Add(key, encodeHard(key, raft.HardState{Term: 5, Vote: 2, Promise: 150_000_000}), uint(150))

@@ -125,7 +125,9 @@ func decodeRecord(key, value []byte) (record, error) {
 	}
 	r := record{gen: generation(binary.BigEndian.Uint32(v)), alive: v[4] == 1}
 	if len(v) == 13 {
-		r.number = binary.BigEndian.Uint64(v[5:])
+		if r.number = binary.BigEndian.Uint64(v[5:]); r.number == 0 {
+			return record{}, errDamaged
+		}
 	}
 	return r, nil
 }

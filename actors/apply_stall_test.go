@@ -1,13 +1,10 @@
 package actors_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -125,7 +122,7 @@ func (s slowRestore) Restore(r io.Reader) error {
 
 // A replica whose state machine takes long to be restored says that, and not that it is stuck: a restart of the process, which helps there, would begin anew.
 func TestSlowRestoreIsTold(t *testing.T) {
-	var logged syncedBuffer
+	var logged journal
 	may := make(chan struct{})
 	c := newCluster(t, 1, func(c *testCluster) {
 		c.host = func(_ raft.NodeID, cfg *actors.HostConfig) { cfg.Log = slog.New(slog.NewTextHandler(&logged, nil)) }
@@ -143,29 +140,11 @@ func TestSlowRestoreIsTold(t *testing.T) {
 	c.stop(1)
 	n := c.restart(1)
 	await(t, "it says that it applies nothing", func() bool { return !n.group.Status().StalledSince.IsZero() })
-	await(t, "it says why", func() bool { return strings.Contains(logged.String(), "still being restored") })
-	if said := logged.String(); strings.Contains(said, "is stuck") {
-		t.Errorf("it says\n%s", said)
+	await(t, "it says why", func() bool { return logged.count("still being restored") > 0 })
+	if logged.count("is stuck") > 0 {
+		t.Error("it says that it is stuck")
 	}
 	close(may)
 	await(t, "it has been restored", func() bool { return n.group.Status().StalledSince.IsZero() })
 	c.converge(want)
-}
-
-// A syncedBuffer is written by one goroutine and read by another.
-type syncedBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *syncedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *syncedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
